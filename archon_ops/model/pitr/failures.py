@@ -1,0 +1,91 @@
+"""Why pgBackRest did not do it, in words that name the next step."""
+
+from __future__ import annotations
+
+import re
+
+from archon_ops.errors import LockedError, OpsError, PreconditionError, UntrustworthyError
+from archon_ops.model.pitr.labels import Stock
+
+_ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
+_NETWORK = re.compile(r"HTTP|TLS|timeout connecting|unable to connect|unexpected EOF|unable to get")
+_NOISE = re.compile(r"^\S+ \S+ P\d\d\s+|^P\d\d\s+")
+
+_LOCK, _ARCHIVE_MISMATCH, _BACKUP_MISMATCH, _FILE_MISSING = 50, 44, 51, 55
+_CRYPTO, _STOPPED, _CHECKSUM, _FORMAT = 95, 62, 26, 29
+_ARCHIVE_TIMEOUT = 82
+
+
+def reason(text: str, code: int) -> str:
+    """The first error that it printed, in one line, without time and process.
+
+    Args:
+        text: all that it said.
+        code: its exit status.
+    """
+    for line in text.splitlines():
+        if match := _ERROR.search(line):
+            return match[2].strip()
+    lines = [_NOISE.sub("", line).strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit status {code}"
+
+
+def not_there(stock: Stock) -> PreconditionError:
+    """The error for a stanza that no repository shows."""
+    number, said = min(stock.problems.items(), default=(0, ""))
+    if said and not said.startswith("missing stanza"):
+        return PreconditionError(
+            f"repository {number} of {stock.stanza} cannot be read: {said}",
+            "is it reachable, and are its keys and its cipher_pass right?",
+        )
+    return PreconditionError(
+        f"stanza {stock.stanza} is in no repository: {said or 'nothing was made there yet'}",
+        "a new one: inv pitr.setup; or bring the repository back",
+    )
+
+
+def failure(command: str, stanza: str, where: str, text: str, code: int) -> OpsError:
+    """The error for a command of pgBackRest's that failed.
+
+    Args:
+        command: its name, as backup.
+        stanza: that it worked on.
+        where: the host, as a plan prints it.
+        text: all that it said.
+        code: its exit status, which is the number of its error.
+    """
+    said = f"pgbackrest {command} of {stanza} on {where} failed: {reason(text, code)}"
+    if code == _LOCK:
+        return LockedError(
+            f"another pgBackRest process works on {stanza} on {where}: {reason(text, code)}",
+            "wait until it has ended; one whose starter was killed ends by itself",
+        )
+    if code in (_ARCHIVE_MISMATCH, _BACKUP_MISMATCH):
+        return PreconditionError(
+            f"{said}: the server is another one than {stanza} was made for, or was upgraded",
+            "after an upgrade: inv pitr.setup --upgrade; else give this source another pitr.stanza",
+        )
+    if code == _FILE_MISSING and "info" in text:
+        return PreconditionError(
+            f"{said}: the repository is gone, or {stanza} was never made in it",
+            "bring the repository back, or make a new one: inv pitr.setup",
+        )
+    if code == _CRYPTO or "cipher" in text.lower():
+        return PreconditionError(
+            f"{said}: is cipher_pass the one that it was made with?",
+            "set pitr.repo1.cipher_pass, then inv pitr.setup",
+        )
+    if code == _STOPPED:
+        return PreconditionError(said, f"pgbackrest --stanza={stanza} start, on {where}")
+    if code in (_CHECKSUM, _FORMAT):
+        return UntrustworthyError(said, "inv pitr.verify names what is damaged")
+    if code == _ARCHIVE_TIMEOUT:
+        return PreconditionError(
+            f"{said}: WAL does not reach the repository", "inv pitr.setup, and the server's log"
+        )
+    if _NETWORK.search(said):
+        return OpsError(
+            f"{said}: the repository's server does not answer as it should",
+            "is it reachable, and are its keys right? Then again: what was copied is taken up",
+        )
+    return OpsError(said, f"look at the log of {where}; inv pitr.setup checks the configuration")

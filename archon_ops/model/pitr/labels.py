@@ -1,0 +1,195 @@
+"""What pgBackRest knows of its backups: `pgbackrest info --output=json`, read."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from archon_ops.errors import OpsError
+
+_CODE = re.compile("<Code>([A-Za-z0-9]+)</Code>")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One backup of pgBackRest's.
+
+    Attributes:
+        name: as pgBackRest calls it ("20261124-150000F_20261124-160000I").
+        kind: full, diff or incr.
+        repository: number of the repository that it lies in.
+        started_at, stopped_at: UTC, in whole seconds, cut off.
+        database_bytes: size of the cluster.
+        copied_bytes: of that what was read anew for this backup.
+        stored_bytes: what this backup itself takes in the repository.
+        prior: the one that it builds on; None of a full one.
+        reference: all those that a restore of it reads.
+        wal_start, wal_stop: segments that make it consistent.
+        damaged: whether pages with wrong checksums were found in it.
+        annotations: what we wrote beside it.
+    """
+
+    name: str
+    kind: str
+    repository: int
+    started_at: datetime
+    stopped_at: datetime
+    database_bytes: int
+    copied_bytes: int
+    stored_bytes: int
+    prior: str | None
+    reference: tuple[str, ...]
+    wal_start: str
+    wal_stop: str
+    damaged: bool = False
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def usable_from(self) -> datetime:
+        """The first moment that a recovery from it can surely end at: it stopped before that."""
+        return self.stopped_at + timedelta(seconds=1)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.stopped_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Window:
+    """The times that can be restored.
+
+    Attributes:
+        earliest: the end of the oldest sound backup; None where there is none.
+        latest: the last commit whose WAL is archived; None where it is not known.
+        last_wal: name of the last segment that is archived.
+    """
+
+    earliest: datetime | None
+    latest: datetime | None
+    last_wal: str | None
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether a moment lies within it."""
+        return (
+            self.earliest is not None
+            and self.latest is not None
+            and self.earliest <= moment <= self.latest
+        )
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What the repositories hold for one stanza.
+
+    Attributes:
+        stanza: its name.
+        labels: oldest first.
+        last_wal: the last archived segment of the newest timeline; None where there is none.
+        problems: what pgBackRest says is wrong with a repository, by its number.
+        system_identifier: of the server that it was made for; empty where none was.
+        version: of that server ("17").
+        encrypted: whether every repository is.
+    """
+
+    stanza: str
+    labels: tuple[Label, ...]
+    last_wal: str | None
+    problems: dict[int, str]
+    system_identifier: str = ""
+    version: str = ""
+    encrypted: bool = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stanza has been made in any repository."""
+        return bool(self.system_identifier)
+
+    @property
+    def earliest(self) -> datetime | None:
+        """From when on a recovery can end."""
+        return min((label.usable_from for label in self.labels if not label.damaged), default=None)
+
+    def window(self, last_commit: datetime | None) -> Window:
+        """The window, given the time of the last commit that is archived, if that is known.
+
+        Without a commit since, what the newest backup holds is the latest there is.
+        """
+        ends = [label.usable_from for label in self.labels if not label.damaged]
+        latest = max((*ends, *((last_commit,) if last_commit else ()))) if ends else None
+        return Window(self.earliest, latest, self.last_wal)
+
+    def newest_before(self, moment: datetime) -> Label | None:
+        """The backup that a recovery to a moment begins with."""
+        fitting = [b for b in self.labels if b.usable_from <= moment and not b.damaged]
+        return max(fitting, key=lambda label: label.stopped_at, default=None)
+
+
+def parse_info(text: str, stanza: str) -> Stock:
+    """Read what `pgbackrest info --output=json` printed.
+
+    Args:
+        text: all of it.
+        stanza: the one that is asked about; one that is not there is an empty stock.
+
+    Raises:
+        OpsError: it is not what that command prints.
+    """
+    try:
+        found = next((item for item in json.loads(text) if item["name"] == stanza), None)
+        return Stock(stanza, (), None, {}) if found is None else _stock(found)
+    except (ValueError, KeyError, TypeError) as error:
+        raise OpsError(f"pgbackrest info printed what cannot be read: {error!r}") from error
+
+
+def _stock(found: dict[str, Any]) -> Stock:
+    current: dict[str, Any] = max(found.get("db") or (), key=lambda db: int(db["id"]), default={})
+    labels = sorted(map(_label, found.get("backup") or ()), key=lambda label: label.stopped_at)
+    archives = [
+        archive["max"]
+        for archive in found.get("archive") or ()
+        if archive.get("max") and archive["database"]["id"] == current.get("id")
+    ]
+    problems = {
+        int(repo["key"]): _in_a_line(str(repo["status"]["message"]))
+        for repo in found.get("repo") or ()
+        if repo["status"]["code"] not in (0, 2)  # 2: no backup yet, which is no fault
+    }
+    return Stock(
+        stanza=found["name"],
+        labels=tuple(labels),
+        last_wal=max(archives, default=None),
+        problems=problems,
+        system_identifier=str(current.get("system-id") or ""),
+        version=str(current.get("version") or ""),
+        encrypted=bool(found.get("repo")) and all(r["cipher"] != "none" for r in found["repo"]),
+    )
+
+
+def _in_a_line(message: str) -> str:
+    """The first line, and the code that an S3 server gave behind pages of headers."""
+    code = _CODE.search(message)
+    return message.partition("\n")[0] + (f" {code[1]}" if code else "")
+
+
+def _label(found: dict[str, Any]) -> Label:
+    info, when, archive = found["info"], found["timestamp"], found["archive"]
+    return Label(
+        name=found["label"],
+        kind=found["type"],
+        repository=int(found["database"]["repo-key"]),
+        started_at=datetime.fromtimestamp(when["start"], UTC),
+        stopped_at=datetime.fromtimestamp(when["stop"], UTC),
+        database_bytes=int(info["size"]),
+        copied_bytes=int(info["delta"]),
+        stored_bytes=int(info["repository"]["delta"]),
+        prior=found.get("prior"),
+        reference=tuple(found.get("reference") or ()),
+        wal_start=archive["start"] or "",
+        wal_stop=archive["stop"] or "",
+        damaged=bool(found.get("error")),
+        annotations={str(k): str(v) for k, v in (found.get("annotation") or {}).items()},
+    )

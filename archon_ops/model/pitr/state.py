@@ -1,0 +1,171 @@
+"""What was last seen of a source's point-in-time recovery; kept for those who reach no server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from archon_ops.model.pitr.labels import Label
+from archon_ops.model.units import human_duration, human_size, zulu
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """How WAL gets into the repositories, as the server tells (pg_stat_archiver, pg_wal).
+
+    Attributes:
+        last_archived_at: UTC; None where nothing was yet.
+        last_failed_at: UTC; None where nothing failed.
+        last_failed_wal: the segment that failed.
+        failed_count: how often it failed since the counters were reset.
+        waiting_bytes: WAL that waits to be archived.
+        free_bytes: room where it waits; None where that cannot be told.
+        mode: the server's archive_mode.
+    """
+
+    last_archived_at: datetime | None
+    last_failed_at: datetime | None
+    last_failed_wal: str | None
+    failed_count: int
+    waiting_bytes: int
+    free_bytes: int | None
+    mode: str = "on"
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last try failed."""
+        if self.last_failed_at is None:
+            return False
+        return self.last_archived_at is None or self.last_failed_at > self.last_archived_at
+
+    def full_in(self, now: datetime) -> timedelta | None:
+        """When the disk is full if it goes on like this; None where that cannot be told."""
+        if not self.failing or self.last_archived_at is None or self.free_bytes is None:
+            return None
+        since = (now - self.last_archived_at).total_seconds()
+        if since <= 0 or self.waiting_bytes <= 0:
+            return None
+        return timedelta(seconds=self.free_bytes / (self.waiting_bytes / since))
+
+
+@dataclass(frozen=True)
+class State:
+    """What was seen, and when.
+
+    Attributes:
+        at: UTC time of the look.
+        stanza: what was looked at.
+        labels: backups, oldest first.
+        proven: names of those whose content was fingerprinted.
+        earliest, latest: the window that can be restored.
+        archiver: how WAL gets there; None where the server was not reached.
+        trouble: why it could not be looked at, or what is wrong; empty when all is well.
+        damaged: what a verification found damaged, since the last that found nothing.
+    """
+
+    at: datetime
+    stanza: str
+    labels: tuple[Label, ...] = ()
+    proven: tuple[str, ...] = ()
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    archiver: Archiver | None = None
+    trouble: str = ""
+    damaged: tuple[str, ...] = ()
+
+    def document(self, now: datetime) -> dict[str, Any]:
+        """The JSON form, as status and API have it."""
+        archiver = self.archiver
+        return {
+            "stanza": self.stanza,
+            "as_of": zulu(self.at),
+            "earliest": zulu(self.earliest) if self.earliest else None,
+            "latest": zulu(self.latest) if self.latest else None,
+            "trouble": self.trouble or None,
+            "damaged": list(self.damaged),
+            "archiving": archiver.mode != "off" and not archiver.failing if archiver else None,
+            "wal_waiting_bytes": archiver.waiting_bytes if archiver else None,
+            "last_archived": zulu(archiver.last_archived_at)
+            if archiver and archiver.last_archived_at
+            else None,
+            "backups": self.entries(now),
+        }
+
+    def entries(self, now: datetime) -> list[dict[str, Any]]:
+        """Its backups, newest first."""
+        return [self._entry(label, now) for label in reversed(self.labels)]
+
+    def _entry(self, label: Label, now: datetime) -> dict[str, Any]:
+        return {
+            "label": label.name,
+            "kind": f"pitr-{label.kind}",
+            "repository": label.repository,
+            "timestamp_utc": zulu(label.stopped_at),
+            "age_hours": round((now - label.stopped_at).total_seconds() / 3600, 1),
+            "database_bytes": label.database_bytes,
+            "stored_bytes": label.stored_bytes,
+            "seconds": label.seconds,
+            "prior": label.prior,
+            "chain": [*label.reference, label.name],
+            "proven": label.name in self.proven,
+            "damaged": label.damaged,
+        }
+
+
+# How long archiving may fail before it is said, before it is critical, and how long a disk must
+# last at least.
+_PATIENCE = timedelta(minutes=5)
+_CRITICAL = timedelta(hours=1)
+_HORIZON = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Something that is wrong with it.
+
+    Attributes:
+        critical: whether it cannot wait until tomorrow.
+        state: what, in a word or two.
+        text: in a sentence.
+    """
+
+    critical: bool
+    state: str
+    text: str
+
+
+def concern(state: State, now: datetime) -> Concern | None:
+    """The worst that is wrong; None when all is well."""
+    if state.trouble:
+        failing = _archiving(state.archiver, now) if state.archiver else None
+        more = f"; {failing.text}" if failing else ""
+        return Concern(True, "trouble", f"point-in-time recovery: {state.trouble}{more}")
+    if state.damaged:
+        return Concern(True, "damaged", f"the repository is damaged: {state.damaged[0]}")
+    archiver = state.archiver
+    if archiver is None:
+        return None
+    if archiver.mode == "off":
+        return Concern(True, "off", "WAL is not archived: archive_mode is off (inv pitr.setup)")
+    return _archiving(archiver, now)
+
+
+def _archiving(archiver: Archiver, now: datetime) -> Concern | None:
+    if not archiver.failing or archiver.last_failed_at is None:
+        return None
+    began = archiver.last_archived_at
+    lasted = now - began if began else None
+    full = archiver.full_in(now)
+    urgent = full is not None and full < _HORIZON
+    if lasted is not None and lasted < _PATIENCE and not urgent:
+        return None
+    since = f"for {human_duration(lasted.total_seconds())}" if lasted else "from the beginning"
+    room = f", {human_size(archiver.free_bytes)} free" if archiver.free_bytes is not None else ""
+    ends = f", full in about {human_duration(full.total_seconds())}" if full else ""
+    text = (
+        f"WAL has not been archived {since}: {archiver.last_failed_wal} fails; "
+        f"{human_size(archiver.waiting_bytes)} wait on the database's disk{room}{ends}"
+    )
+    critical = lasted is None or lasted >= _CRITICAL or urgent
+    return Concern(critical, "not archived" if critical else "archiving fails", text)
