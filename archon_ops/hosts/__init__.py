@@ -1,0 +1,1 @@
+"""The doors outward: programs on this machine."""
