@@ -1,0 +1,1 @@
+"""How one PostgreSQL is reached and driven."""

@@ -1,0 +1,1 @@
+"""Point-in-time recovery: pgBackRest where the server is, and the sandbox that it recovers in."""

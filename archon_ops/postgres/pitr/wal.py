@@ -1,0 +1,69 @@
+"""What is in archived WAL: the time of its last commit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from archon_ops.errors import OpsError
+from archon_ops.model.pitr.wal import last_commit, segment_before
+from archon_ops.postgres.pitr.pgbackrest import PgBackRest
+
+_SECONDS = 120.0
+# An idle server archives segments without a commit; so many of them are looked through.
+_LOOKED_THROUGH = 6
+_FOLDER = "/tmp"  # noqa: S108 - on the database's host, where every system has it
+
+
+def last_archived_commit(
+    backrest: PgBackRest, pg_waldump: str, segment: str, segment_bytes: int, run_id: str
+) -> datetime | None:
+    """UTC time of the last commit in the archive; None where the newest segments hold none.
+
+    Args:
+        backrest: reads the archive.
+        pg_waldump: the program, of the server's own version, on the same host.
+        segment: name of the newest segment that is archived.
+        segment_bytes: size of every segment.
+        run_id: names what is put aside.
+
+    Raises:
+        OpsError: the archive does not give it.
+    """
+    with _folder(backrest, run_id) as folder:
+        name: str | None = segment
+        for _ in range(_LOOKED_THROUGH):
+            if name is None:
+                return None
+            if found := _commit_in(backrest, pg_waldump, name, folder):
+                return found
+            name = segment_before(name, segment_bytes)
+    return None
+
+
+def _commit_in(backrest: PgBackRest, pg_waldump: str, segment: str, folder: str) -> datetime | None:
+    path = f"{folder}/{segment}"
+    done = backrest.tried("archive-get", timeout=_SECONDS, positional=(segment, path))
+    if done.returncode == 1:  # not in the archive, which is no error to pgBackRest
+        return None
+    if done.returncode != 0:
+        raise OpsError(f"the archive does not give back {segment}: {done.reason}")
+    # It ends with an error where the segment's records end: what it printed before counts.
+    read = backrest.host.run(
+        ("env", "TZ=UTC", pg_waldump, "--rmgr=Transaction", f"--path={folder}", segment),
+        timeout=_SECONDS,
+    )
+    return last_commit(read.stdout)
+
+
+@contextlib.contextmanager
+def _folder(backrest: PgBackRest, run_id: str) -> Iterator[str]:
+    path = f"{_FOLDER}/archon_ops-{run_id}.wal"
+    made = backrest.host.run(("mkdir", "-m", "0700", path), timeout=_SECONDS)
+    if made.returncode != 0:
+        raise OpsError(f"cannot make {path} on {backrest.host.name}: {made.reason}")
+    try:
+        yield path
+    finally:
+        backrest.host.run(("rm", "-r", "-f", path), timeout=_SECONDS)
