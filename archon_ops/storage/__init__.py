@@ -1,0 +1,1 @@
+"""Where bytes rest: the backup directory, its files, its lock and its run records."""
