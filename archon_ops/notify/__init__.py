@@ -1,0 +1,1 @@
+"""Telling others: log file, pings, channels of apprise. Failures are returned, never raised."""
