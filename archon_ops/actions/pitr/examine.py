@@ -1,0 +1,299 @@
+"""What a server has, and what it lacks, for point-in-time recovery."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from archon_ops.actions.pitr.reach import Reached, ca_file, configured, program
+from archon_ops.errors import OpsError, PreconditionError
+from archon_ops.model.pitr.changes import NAMES, archive_command, changes
+from archon_ops.model.pitr.config import masked, render
+from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.plan import SetupPlan
+from archon_ops.model.pitr.recipe import Recipe, dockerfile, override
+from archon_ops.model.plan import target_of
+from archon_ops.postgres.pitr.at_host import AtHost
+from archon_ops.postgres.pitr.pgbackrest import PROGRAM, InContainer
+from archon_ops.site import Site
+from archon_ops.storage.explain import explained
+
+_SECONDS = 60.0
+_DOCKERFILE, _OVERRIDE = "Dockerfile", "compose.pitr.yml"
+_SERVICE = "com.docker.compose.service"
+_FILES = "com.docker.compose.project.config_files"
+_PROJECT = "com.docker.compose.project"
+_SHARING = """
+SELECT coalesce(datname, '-') || ': ' || count(*) || ' sessions'
+       || coalesce(' of ' || string_agg(DISTINCT nullif(application_name, ''), ', '), '')
+FROM pg_catalog.pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
+  AND application_name NOT LIKE 'archon_ops:%'
+GROUP BY datname ORDER BY datname"""
+_FACTS = f"""
+SELECT json_build_object(
+    'settings', (SELECT json_object_agg(name, setting) FROM pg_catalog.pg_settings
+                 WHERE name IN ({", ".join(f"'{name}'" for name in NAMES)})),
+    'version', current_setting('server_version'),
+    'system', (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+    'superuser', (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the server says of itself.
+
+    Attributes:
+        settings: those that matter here.
+        version: as in `SHOW server_version`.
+        system_identifier: of the cluster.
+        superuser: whether the role is one.
+    """
+
+    settings: dict[str, str]
+    version: str
+    system_identifier: str
+    superuser: bool
+
+    @property
+    def major(self) -> str:
+        """First number of the version."""
+        return self.version.partition(".")[0]
+
+
+def asked(at: Reached) -> AtHost:
+    """The server, asked from its own host."""
+    return AtHost(at.backrest.host, program(at.server, "psql"), at.config)
+
+
+def facts(at: Reached) -> Facts:
+    """What the server says of itself to pgBackRest's role.
+
+    Raises:
+        OpsError: that role cannot reach it.
+    """
+    found: dict[str, Any] = json.loads(asked(at).ask(_FACTS))
+    return Facts(found["settings"], found["version"], found["system"], found["superuser"])
+
+
+def examined(site: Site, at: Reached, *, replace: bool, upgrade: bool) -> SetupPlan:
+    """What a setup would do.
+
+    Raises:
+        PreconditionError: the stanza is another server's, or it archives in another way.
+    """
+    now = facts(at)
+    lacking = _lacking(at)
+    files, commands = _remedy(site, at) if lacking else ({}, ())
+    version = _version(at)
+    stock = None if lacking else _stock(at)
+    if stock and stock.exists:
+        check_stanza(stock, now, at.backrest.host.name, upgrade=upgrade)
+    settings = configured(site)
+    command = archive_command(PROGRAM, settings.config, at.config.stanza)
+    text = render(at.config)
+    return SetupPlan(
+        target=target_of(site.name, at.server.host, site.database, now.system_identifier),
+        host=at.backrest.host.name,
+        server_version=now.version,
+        backrest_version=version,
+        stanza=at.config.stanza,
+        made=bool(stock and stock.exists),
+        upgrade=bool(stock and stock.exists and _other_server(stock, now)),
+        repositories=tuple(repository.shown for repository in at.config.repositories),
+        unencrypted=tuple(r.number for r in at.config.repositories if not r.cipher_pass),
+        config=settings.config,
+        config_text=masked(text),
+        config_changes=not lacking and _config_differs(site, at, text),
+        changes=changes(now.settings, command, replace=replace),
+        sharing=_sharing(at),
+        lacking=lacking,
+        files=files,
+        commands=commands,
+        notes=_notes(at, now),
+    )
+
+
+def check_stanza(stock: Stock, now: Facts, host: str, *, upgrade: bool = False) -> None:
+    """Refuse a stanza that was made for another server than the one that is there.
+
+    Raises:
+        PreconditionError: it was; says whether an upgrade explains that.
+    """
+    if not _other_server(stock, now) or (upgrade and int(now.major) > int(stock.version)):
+        return
+    if int(now.major) > int(stock.version):
+        raise PreconditionError(
+            f"the server on {host} was upgraded: stanza {stock.stanza} knows PostgreSQL "
+            f"{stock.version}, it is {now.major} now, so nothing is archived",
+            "inv pitr.setup --upgrade, then inv pitr.backup --type full",
+        )
+    raise PreconditionError(
+        f"stanza {stock.stanza} belongs to another server: {stock.system_identifier} is in the "
+        f"repository, {now.system_identifier} on {host}",
+        "was it made anew? Then give the source another pitr.stanza, and keep the old one",
+    )
+
+
+def ca_files(site: Site) -> dict[str, bytes]:
+    """Path on the database's host -> certificate authority that belongs there.
+
+    Raises:
+        PreconditionError: one cannot be read.
+    """
+    settings = configured(site)
+    found = {}
+    for number, repository in settings.repositories.items():
+        if repository.ca_file:
+            here = site.settings.path(repository.ca_file)
+            with explained("read", here):
+                found[ca_file(number, settings)] = here.read_bytes()
+    return found
+
+
+def _other_server(stock: Stock, now: Facts) -> bool:
+    return (stock.system_identifier, stock.version) != (now.system_identifier, now.major)
+
+
+def _version(at: Reached) -> str:
+    try:
+        return at.backrest.version()
+    except PreconditionError:
+        return ""
+
+
+def _stock(at: Reached) -> Stock | None:
+    """What the repositories hold; None where there is no configuration to ask by yet."""
+    if at.backrest.host.read(at.backrest.config) is None:
+        return None
+    try:
+        return at.backrest.info()
+    except OpsError:  # the configuration there may be the very thing that has to change
+        return None
+
+
+def _config_differs(site: Site, at: Reached, text: str) -> bool:
+    wanted = {at.backrest.config: text.encode(), **ca_files(site)}
+    return any(at.backrest.host.read(path) != data for path, data in wanted.items())
+
+
+def _folders(at: Reached) -> dict[str, str]:
+    """Folders of the host that have to outlive its container -> what a volume is called."""
+    config = str(PurePosixPath(at.backrest.config).parent)
+    found = {config: "pitr-config"}
+    for repository in at.config.repositories:
+        if repository.s3 is None:
+            found[repository.path] = f"pitr-repo{repository.number}"
+    if at.config.asynchronous:
+        found[at.config.spool] = "pitr-spool"
+    return found
+
+
+def _lacking(at: Reached) -> tuple[str, ...]:
+    host = at.backrest.host
+    missing = [] if _version(at) else [f"{PROGRAM} is not installed in {host.name}"]
+    if isinstance(host, InContainer):
+        return (*missing, *_lost_with_it(at, host))
+    for folder in _folders(at):
+        if host.run(("test", "-d", folder), timeout=_SECONDS).returncode != 0:
+            missing.append(f"there is no folder {folder} on {host.name}")
+    return tuple(missing)
+
+
+def _lost_with_it(at: Reached, host: InContainer) -> tuple[str, ...]:
+    """What is in a container now and would not be in the one that compose makes tomorrow."""
+    path = host.run(("which", PROGRAM), timeout=_SECONDS).stdout.strip()
+    added = host.engine.added(host.container.id)
+    mounts = [PurePosixPath(str(m.get("Destination", "-"))) for m in host.container.mounts]
+    found = [f"{path} was put into {host.name} and is not in its image"] if path in added else []
+    for folder in _folders(at):
+        if not any(PurePosixPath(folder).is_relative_to(mount) for mount in mounts):
+            found.append(f"{folder} lies in {host.name} itself, and goes with it")
+    if at.config.asynchronous and not host.container.init:
+        found.append("pitr.asynchronous wants `init: true`: PostgreSQL is process 1")
+    return tuple(found)
+
+
+def _remedy(site: Site, at: Reached) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Files that bring what is missing, and the commands for it."""
+    host = at.backrest.host
+    if not isinstance(host, InContainer):
+        folders = " ".join(_folders(at))
+        user = site.source.pitr.user
+        return {}, (
+            "apt-get install pgbackrest   # or your system's way",
+            f"install -d -m 0750 -o {user} {folders}",
+            "inv pitr.setup",
+        )
+    labels = host.container.labels
+    context = site.settings.state / "pitr" / site.name
+    image = host.engine.image(host.container.image)
+    service = labels.get(_SERVICE) or host.container.name
+    recipe = Recipe(
+        image=image.reference,
+        image_user=image.user,
+        manager=_manager(host),
+        user=host.user,
+        folders=_folders(at),
+        service=service,
+        context=str(context),
+        tag=f"archon-ops-pitr-{site.name}",
+    )
+    own = [name for name in labels.get(_FILES, "").split(",") if name]
+    base = _base_text(own)
+    project = ("--project-name", labels[_PROJECT]) if _PROJECT in labels else ()
+    given = [f"--file {name}" for name in own or ["COMPOSE_FILE_OF_THE_DATABASE"]]
+    up = ("docker", "compose", *project, *given, f"--file {context / _OVERRIDE}")
+    return (
+        {
+            str(context / _DOCKERFILE): dockerfile(recipe),
+            str(context / _OVERRIDE): override(recipe, base),
+        },
+        (f"{' '.join(up)} up -d --build {service}", "inv pitr.setup"),
+    )
+
+
+def _base_text(own: list[str]) -> str:
+    """The project's compose file, as far as it can be read here."""
+    try:
+        return Path(own[0]).read_text(encoding="utf-8") if own else ""
+    except OSError:
+        return ""
+
+
+def _manager(host: InContainer) -> str:
+    done = host.run(("which", "apk"), timeout=_SECONDS)
+    return "apk" if done.returncode == 0 else "apt"
+
+
+def _sharing(at: Reached) -> tuple[str, ...]:
+    """Sessions by database, and the containers that stand beside the server's."""
+    sessions = tuple(f"database {line}" for line in asked(at).ask(_SHARING).splitlines())
+    host = at.backrest.host
+    if not isinstance(host, InContainer):
+        return sessions
+    networks = set(host.container.addresses)
+    near = sorted(
+        container.name
+        for container in host.engine.containers()
+        if container.id != host.container.id and networks & set(container.addresses)
+    )
+    return (*sessions, *(f"container {name}, on the same network" for name in near))
+
+
+def _notes(at: Reached, now: Facts) -> tuple[str, ...]:
+    host = at.backrest.host
+    notes = []
+    if isinstance(host, InContainer) and not host.container.init:
+        notes.append(
+            "PostgreSQL is process 1 of its container: where pgBackRest is killed, PostgreSQL "
+            "restarts. `init: true` in the compose file prevents that"
+        )
+    if not now.superuser:
+        notes.append(f"role {at.config.user} is no superuser: it may not change the server")
+    free = at.server.programs.free_bytes(at.config.data_folder)
+    if free is not None:
+        notes.append(f"{free >> 20} MB are free where WAL waits while a repository is away")
+    return tuple(notes)

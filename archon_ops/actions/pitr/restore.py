@@ -1,0 +1,262 @@
+"""Bring the whole cluster back as it was at a moment: into a sandbox, and only there.
+
+What Archon needs of it is then taken as any backup is: with a manifest and its proof. So rows come
+back by `inv rescue` and all of Archon by `inv restore`, and both can be undone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from archon_ops.actions.pitr.aim import (
+    Aim,
+    aim_at,
+    aim_at_point,
+    aim_without,
+    moment_of,
+    require_reached,
+)
+from archon_ops.actions.pitr.point import point_name
+from archon_ops.actions.pitr.proof import proven
+from archon_ops.actions.pitr.rooms import require_usable, sandbox
+from archon_ops.actions.preflight import check
+from archon_ops.actions.reading import found, questions_for
+from archon_ops.actions.recording import Recording, recorded
+from archon_ops.actions.taking.take import take
+from archon_ops.errors import ExitCode, OpsError, PreconditionError, UntrustworthyError
+from archon_ops.model.backup import Manifest, Verification
+from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.recovery import Stopped
+from archon_ops.model.proof import Comparison, Proof, prove
+from archon_ops.model.units import human_duration, human_size, zulu
+from archon_ops.postgres.pitr.consistency import damages
+from archon_ops.postgres.pitr.inside import MissedError
+from archon_ops.postgres.pitr.sandbox import Room
+from archon_ops.postgres.server import Server
+from archon_ops.site import Site
+from archon_ops.storage import pitr as kept
+from archon_ops.storage.verifications import append_verification
+
+ACTION = "pitr-restore"
+LABEL = "pitr"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        time: a moment as people write it, or "latest"; empty where a point is named.
+        name: a restore point; empty where a moment is named.
+    """
+
+    time: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A cluster as it was, of which a backup was taken.
+
+    Attributes:
+        backup: that backup's name.
+        moment: UTC; what the backup holds is of then.
+        aim: where the recovery went.
+        stopped: how far it came.
+        timeline: that it followed.
+        proof: the backup against the recovered database, and of a point of ours also that
+            against what was written down when it was made.
+        seconds: restore (files), answering (from the start until the server took questions),
+            proof, total.
+        exit_code: DONE, or INCONCLUSIVE where not all could be proven.
+    """
+
+    backup: str
+    moment: datetime
+    aim: Aim
+    stopped: Stopped
+    timeline: int
+    proof: Proof
+    seconds: dict[str, float]
+    exit_code: ExitCode
+
+
+def restore(site: Site, request: Request) -> Brought:
+    """Recover into a sandbox, prove what came, and take a backup of it.
+
+    Raises:
+        PreconditionError: the moment is outside of what can be restored; says what can.
+        UntrustworthyError: the repository, or what came of it, is damaged.
+        OpsError: it failed; nothing was touched but the sandbox, which is gone.
+    """
+    # What is no moment is told before anything else.
+    moment = None if request.name else moment_of(site, request.time)
+    with recorded(site, ACTION) as run:
+        began = time.monotonic()
+        run.details["target"] = request.name or request.time
+        run.site.report.phase("pitr.aim", "Point-in-Time Recovery: which backup, how far")
+        aim = None if request.name else aim_at(run.site, moment)
+        with sandbox(run.site) as room:
+            stock = room.backrest.info()
+            require_usable(run.site, stock, room)
+            if request.name:
+                aim = aim_at_point(stock, request.name)
+            brought = _in_sandbox(run, room, stock, aim or aim_without(stock, moment), began)
+        run.exit_code = brought.exit_code
+        return brought
+
+
+def _in_sandbox(run: Recording, room: Room, stock: Stock, aim: Aim, began: float) -> Brought:
+    site, seconds = run.site, {}
+    size = human_size(aim.label.database_bytes)
+    site.report.ok(f"begins with {aim.label.kind} backup {aim.label.name}, {size}")
+    room.room_for(aim.label.database_bytes)
+    site.report.phase("pitr.restore", "Restoring the Cluster into a Sandbox")
+    started = time.monotonic()
+    room.restore(aim.stop, backup=aim.label.name)
+    seconds["restore"] = time.monotonic() - started
+    require_reached(site, room, stock, aim)
+    site.report.phase("pitr.recover", "Replaying WAL")
+    stopped = _recovered(room, aim)
+    timeline = room.inside.timeline  # the promotion begins another
+    room.promote()
+    recorded_then = _record(site, aim)
+    at = recorded_then.snapshot_at if recorded_then else _moment(aim, stopped)
+    with room.server() as server:
+        seconds["answering"] = time.monotonic() - started
+        _say(site, stopped, seconds)
+        path, manifest = _taken(run, server, at)
+        run.details.update({"backup": path.name, "moment": zulu(at), "label": aim.label.name})
+        checking = time.monotonic()
+        proof, unproven = _proven(site, room, server, path, manifest, recorded_then)
+        seconds["proof"] = time.monotonic() - checking
+    seconds["total"] = time.monotonic() - began
+    run.details["seconds"] = {name: round(value, 3) for name, value in seconds.items()}
+    run.details["answering_seconds"] = seconds["answering"]
+    run.details["cluster_bytes"] = aim.label.database_bytes
+    proof = replace(proof, not_proven=(*proof.not_proven, *unproven))
+    code = ExitCode.INCONCLUSIVE if proof.not_proven else ExitCode.DONE
+    return Brought(path.name, at, aim, stopped, timeline, proof, seconds, code)
+
+
+def _recovered(room: Room, aim: Aim) -> Stopped:
+    try:
+        return room.recover()
+    except MissedError as error:
+        if aim.stop.kind != "name":
+            raise
+        raise PreconditionError(
+            f"there is no restore point {aim.stop.value} in the WAL after {aim.label.name}",
+            "one that inv pitr.backup made is called archon_ops-LABEL: inv pitr.list",
+        ) from error
+
+
+def _record(site: Site, aim: Aim) -> Manifest | None:
+    """What was written down of a point's content when it was made; None where nothing was."""
+    if aim.stop.value != point_name(aim.label.name):
+        return None
+    return kept.read_proof(site.directory, aim.label.name)
+
+
+def _moment(aim: Aim, stopped: Stopped) -> datetime:
+    """Of when the recovered data is."""
+    return aim.moment or stopped.last_commit or aim.label.stopped_at
+
+
+def _say(site: Site, stopped: Stopped, seconds: dict[str, float]) -> None:
+    last = f"{stopped.last_commit:%Y-%m-%d %H:%M:%S.%f} UTC" if stopped.last_commit else "none"
+    site.report.ok(
+        f"the server of then answers after {human_duration(seconds['answering'])}; "
+        f"last commit replayed: {last}"
+    )
+    if stopped.next_commit:
+        site.report.info(
+            f"the first change left out: transaction {stopped.next_transaction}, "
+            f"{stopped.next_commit:%Y-%m-%d %H:%M:%S.%f} UTC"
+        )
+
+
+def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest]:
+    """A backup of the recovered server, whose snapshot is of the moment that it is as of."""
+    began = run.site.clock()
+
+    def then() -> datetime:
+        """The moment, and on from there: durations stay what they are."""
+        return at + max(run.site.clock() - began, timedelta(0))
+
+    site = replace(run.site, clock=then)
+    like_live = replace(server, host=site.source.container)
+    site.report.phase("backup.prerequisites", "Taking What Was Recovered as a Backup")
+    ready = check(site, like_live, (), (), allow_empty=True)
+    return take(replace(run, site=site), like_live, ready, LABEL)
+
+
+def _proven(
+    site: Site,
+    room: Room,
+    server: Server,
+    path: Path,
+    manifest: Manifest,
+    then: Manifest | None,
+) -> tuple[Proof, tuple[str, ...]]:
+    """Hold the backup against the recovered server, and look into that server's files.
+
+    Args:
+        site: where.
+        room: the sandbox.
+        server: the one that was recovered.
+        path: the dump of the backup that was taken of it.
+        manifest: of that backup.
+        then: what was written down when the point was made; None where nothing was.
+
+    Raises:
+        UntrustworthyError: they do not agree; the backup is marked as failed.
+    """
+    site.report.phase("pitr.proof", "Proving the Recovered Cluster")
+    began = time.monotonic()
+    there = found(
+        server, site.database, site.settings.deadlines, questions=questions_for(site, manifest)
+    )
+    proof = prove(manifest, there, None)
+    if then is not None:
+        proof = _both(proof, proven(server, site.database, then, site.settings.deadlines))
+    broken, unproven = _looked_into(site, room)
+    if problems := (*proof.problems, *broken):
+        seconds = time.monotonic() - began
+        look = Verification(site.clock(), "restore", False, problems, manifest.sha256, seconds)
+        append_verification(path, look, site.run_id)
+        raise UntrustworthyError(
+            f"what was recovered is damaged: {'; '.join(problems[:3])}",
+            f"{path.name} is marked as failed; an earlier backup may be sound: inv pitr.verify",
+        )
+    site.report.ok(
+        f"{manifest.archon_rows} rows of Archon in "
+        f"{sum(t.table.startswith('archon_') for t in manifest.tables)} tables, searches answered"
+        + ("" if unproven else ", heap and indexes agree")
+    )
+    return proof, unproven
+
+
+def _both(ours: Proof, of_then: Proof) -> Proof:
+    """The proof with what differs from the record of then, of which the tables are the same."""
+    inventory = Comparison(
+        of_then.inventory.equal and ours.inventory.equal,
+        of_then.inventory.differences + ours.inventory.differences,
+    )
+    equal = of_then.equal and ours.equal
+    tables = of_then.tables if not of_then.equal else ours.tables
+    return replace(ours, equal=equal, tables=tables, inventory=inventory)
+
+
+def _looked_into(site: Site, room: Room) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Damages of the files, and what could not be looked into."""
+    try:
+        lines = damages(room.inside.ask, site.database, room.inside.major)
+    except OpsError as error:
+        return (error.message,), ()
+    if lines is None:
+        return (), ("heap against indexes: the image has no amcheck",)
+    return lines, ()

@@ -1,0 +1,1 @@
+"""A restore, step by step: what is asked, what is checked, and one way for each scope."""

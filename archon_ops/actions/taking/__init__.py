@@ -1,0 +1,1 @@
+"""One backup from its snapshot to its name."""

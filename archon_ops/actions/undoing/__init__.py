@@ -1,0 +1,1 @@
+"""An undo, one way for each scope of what is kept."""
