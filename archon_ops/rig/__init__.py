@@ -1,0 +1,1 @@
+"""A realistic Archon database, made on demand; no action may import it."""
