@@ -1,0 +1,1 @@
+"""Ratios of time, size and memory, measured in one run."""
