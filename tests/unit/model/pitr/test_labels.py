@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from archon_ops.errors import OpsError
+from archon_ops.model.pitr.failures import not_there
+from archon_ops.model.pitr.labels import parse_info
+
+START = 1795533337
+
+
+def backup(name: str, start: int, *, kind: str = "full", error: bool = False) -> dict[str, object]:
+    return {
+        "annotation": {"proof": "abc"},
+        "archive": {"start": "000000010000000000000002", "stop": "000000010000000000000003"},
+        "database": {"id": 1, "repo-key": 1},
+        "error": error,
+        "info": {"delta": 30, "repository": {"delta": 6}, "size": 36},
+        "label": name,
+        "prior": None,
+        "reference": None,
+        "timestamp": {"start": start, "stop": start + 12},
+        "type": kind,
+    }
+
+
+def info(*backups: dict[str, object], code: int = 0) -> str:
+    # As pgBackRest 2.55.1 printed it, with what nobody reads left out.
+    said = {
+        "archive": [
+            {
+                "database": {"id": 1, "repo-key": 1},
+                "id": "16-1",
+                "max": "0000000900000000000000FF",
+            },
+            {
+                "database": {"id": 2, "repo-key": 1},
+                "id": "17-2",
+                "max": "000000010000000000000003",
+            },
+        ],
+        "backup": list(backups),
+        "cipher": "aes-256-cbc",
+        "db": [
+            {"id": 1, "repo-key": 1, "system-id": 5, "version": "16"},
+            {"id": 2, "repo-key": 1, "system-id": 7711756426232422421, "version": "17"},
+        ],
+        "name": "archon",
+        "repo": [
+            {
+                "cipher": "aes-256-cbc",
+                "key": 1,
+                "status": {"code": code, "message": "what is wrong"},
+            }
+        ],
+    }
+    return json.dumps([said])
+
+
+def test_what_it_holds() -> None:
+    stock = parse_info(info(backup("B", START + 100, kind="incr"), backup("A", START)), "archon")
+    assert [label.name for label in stock.labels] == ["A", "B"]
+    first = stock.labels[0]
+    assert (first.kind, first.seconds, first.stored_bytes) == ("full", 12.0, 6)
+    assert first.annotations == {"proof": "abc"}
+    assert (stock.version, stock.encrypted, stock.exists) == ("17", True, True)
+    assert stock.last_wal == "000000010000000000000003"  # not that of the server before
+    assert stock.problems == {}
+
+
+def test_the_window() -> None:
+    stock = parse_info(info(backup("A", START), backup("B", START + 100)), "archon")
+    # Its end is told in whole seconds, cut off.
+    earliest = datetime.fromtimestamp(START + 13, UTC)
+    commit = datetime.fromtimestamp(START + 500, UTC)
+    window = stock.window(commit)
+    assert (window.earliest, window.latest) == (earliest, commit)
+    assert window.holds(earliest)
+    assert window.holds(commit)
+    assert not window.holds(earliest - timedelta(microseconds=1))
+    assert not window.holds(commit + timedelta(microseconds=1))
+    # Nothing was committed since the newest backup.
+    assert stock.window(None).latest == datetime.fromtimestamp(START + 113, UTC)
+    newest = stock.newest_before(earliest)
+    assert newest is not None
+    assert newest.name == "A"
+    assert stock.newest_before(earliest - timedelta(seconds=1)) is None
+
+
+def test_a_damaged_one_opens_no_window() -> None:
+    stock = parse_info(info(backup("A", START, error=True)), "archon")
+    assert stock.window(datetime.now(UTC)).latest is None
+    assert stock.newest_before(datetime.now(UTC)) is None
+
+
+def test_what_is_wrong_with_a_repository() -> None:
+    assert parse_info(info(code=99), "archon").problems == {1: "what is wrong"}
+    assert parse_info(info(code=2), "archon").problems == {}  # no backup yet
+
+
+def test_an_s3_server_that_says_no_is_told_in_a_line() -> None:
+    said = info(code=99).replace(
+        "what is wrong",
+        r"[ProtocolError] HTTP request failed with 403 (Forbidden):\n*** Path/Query ***:\nGET /b"
+        r"\n*** Response Content ***:\n<Error><Code>AccessDenied</Code></Error>",
+    )
+    stock = replace(parse_info(said, "archon"), system_identifier="")
+    assert not stock.exists
+    error = not_there(stock)
+    assert error.message.endswith("HTTP request failed with 403 (Forbidden): AccessDenied")
+    assert "in no repository" in not_there(parse_info("[]", "archon")).message
+
+
+def test_a_stanza_that_is_not_there() -> None:
+    assert not parse_info("[]", "archon").exists
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", '[{"name": "archon", "backup": [{}]}]'])
+def test_what_it_never_prints(text: str) -> None:
+    with pytest.raises(OpsError, match="cannot be read"):
+        parse_info(text, "archon")

@@ -1,0 +1,74 @@
+"""Where a recovery stops, and what is read of the stop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from archon_ops.model.pitr.recovery import (
+    Stop,
+    at_time,
+    complaint,
+    options,
+    server_settings,
+    stopped,
+    timeline,
+)
+
+LOG = """\
+2026-11-24 15:11:53.683 UTC [53] LOG:  database system is ready to accept read-only connections
+2026-11-24 15:11:53.684 UTC [56] LOG:  recovery stopping before commit of transaction 753, time \
+2026-11-24 15:10:46.625+00
+2026-11-24 15:11:53.684 UTC [56] LOG:  pausing at the end of recovery
+"""
+CONTROL = """\
+Latest checkpoint's TimeLineID:       2
+Min recovery ending loc's timeline:   3
+max_connections setting:              300
+max_prepared_xacts setting:           0
+track_commit_timestamp setting:       off
+"""
+THEN = datetime(2026, 11, 24, 15, 10, 44, 153221, UTC)
+
+
+def test_a_moment_is_told_to_the_microsecond_in_utc() -> None:
+    berlin = timezone(timedelta(hours=1))
+    stop = at_time(datetime(2026, 11, 24, 16, 10, 46, 624876, berlin))
+    assert stop.value == "2026-11-24T15:10:46.624876+00"
+    assert stop.arguments[1] == "--target=2026-11-24 15:10:46.624876+00"
+    assert Stop("end").arguments == ("--type=default",)
+
+
+def test_the_first_change_left_out_is_named() -> None:
+    found = stopped(LOG, THEN)
+    assert found.last_commit == THEN
+    assert found.next_commit == datetime(2026, 11, 24, 15, 10, 46, 625000, UTC)
+    assert found.next_transaction == 753
+    assert stopped("nothing of the kind", THEN).next_transaction is None
+
+
+def test_the_server_has_what_its_wal_needs_and_nothing_runs_by_itself() -> None:
+    told = server_settings(CONTROL, 16, port="5432")
+    assert told["max_connections"] == "300"
+    assert told["shared_preload_libraries"] == ""
+    assert "event_triggers" not in told
+    assert "-c max_prepared_transactions=0" in options(told)
+    assert timeline(CONTROL) == 3
+
+
+def test_what_a_shell_would_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="recovery_target_name"):
+        options({"recovery_target_name": "a; rm -rf /"})
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ("x\nP00  ERROR: [026]: is not valid\nFATAL:  recovery ended", "is not valid"),
+        ("LOG:  a\nFATAL:  recovery ended", "recovery ended"),
+        ("", "its log is empty"),
+    ],
+)
+def test_the_cause_is_found_in_the_log(log: str, says: str) -> None:
+    assert complaint(log) == says
