@@ -9,6 +9,9 @@ from archon_ops.model.pitr.labels import Stock
 
 _ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
 _NETWORK = re.compile(r"HTTP|TLS|timeout connecting|unable to connect|unexpected EOF|unable to get")
+# A file's own key stands in a manifest that cipher_pass has opened by then: where a worker that reads
+# files cannot decrypt one, it is that file that is damaged, and not cipher_pass that is wrong.
+_FILE_UNREADABLE = re.compile(r"ERROR: \[095\]: raised from local-")
 _NOISE = re.compile(r"^\S+ \S+ P\d\d\s+|^P\d\d\s+")
 
 _LOCK, _ARCHIVE_MISMATCH, _BACKUP_MISMATCH, _FILE_MISSING = 50, 44, 51, 55
@@ -70,6 +73,8 @@ def failure(command: str, stanza: str, where: str, text: str, code: int) -> OpsE
             f"{said}: the repository is gone, or {stanza} was never made in it",
             "bring the repository back, or make a new one: inv pitr.setup",
         )
+    if _FILE_UNREADABLE.search(text):
+        return UntrustworthyError(said, "inv pitr.verify names what is damaged")
     if code == _CRYPTO or "cipher" in text.lower():
         return PreconditionError(
             f"{said}: is cipher_pass the one that it was made with?",

@@ -13,6 +13,7 @@ from archon_ops.model.pitr.failures import failure, reason
         ("ERROR: [051]: PostgreSQL version 17, system-id 1 do not match", 51, 3, "--upgrade"),
         ("ERROR: [055]: unable to load info file '/r/backup.info'", 55, 3, "pitr.setup"),
         ("ERROR: [095]: unable to flush", 95, 3, "cipher_pass"),
+        ("ERROR: [095]: raised from local-2 protocol: unable to flush", 95, 4, "pitr.verify"),
         ("ERROR: [062]: stop file exists for stanza archon", 62, 3, "start"),
         ("ERROR: [026]: checksum mismatch", 26, 4, "pitr.verify"),
         ("ERROR: [082]: WAL segment 1 was not archived before the 60000ms timeout", 82, 3, "WAL"),
