@@ -40,6 +40,11 @@ class Aim:
     moment: datetime | None
     latest: datetime | None = None
 
+    @property
+    def timeline(self) -> int | None:
+        """The one that is followed; None leaves it to PostgreSQL."""
+        return self.stop.timeline
+
 
 def moment_of(site: Site, text: str) -> datetime | None:
     """The moment that a person means, UTC; None for the latest.

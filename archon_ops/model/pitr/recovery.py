@@ -63,23 +63,27 @@ class Stop:
         kind: "time" (all that was committed until then), "lsn", "name" (a restore point), or
             "end" (all that is archived).
         value: of it, as PostgreSQL reads it; empty for the end.
+        timeline: number of the one that is followed; None leaves it to PostgreSQL, which follows
+            the newest of the archive, whoever wrote that.
     """
 
     kind: Literal["time", "lsn", "name", "end"]
     value: str = ""
+    timeline: int | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """What `pgbackrest restore` is told; it waits there, so that it can be looked at."""
+        along = () if self.timeline is None else (f"--target-timeline={self.timeline}",)
         if self.kind == "end":
-            return ("--type=default",)
+            return ("--type=default", *along)
         value = self.value.replace("T", " ") if self.kind == "time" else self.value
-        return (f"--type={self.kind}", f"--target={value}", "--target-action=pause")
+        return (f"--type={self.kind}", f"--target={value}", "--target-action=pause", *along)
 
 
-def at_time(moment: datetime) -> Stop:
-    """Stop once all is there that was committed until a moment."""
-    return Stop("time", f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00")
+def at_time(moment: datetime, timeline: int | None = None) -> Stop:
+    """Stop once all is there that was committed until a moment, along a timeline."""
+    return Stop("time", f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00", timeline)
 
 
 @dataclass(frozen=True)

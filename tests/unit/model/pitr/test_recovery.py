@@ -40,6 +40,12 @@ def test_a_moment_is_told_to_the_microsecond_in_utc() -> None:
     assert Stop("end").arguments == ("--type=default",)
 
 
+def test_the_timeline_is_told_whatever_the_stop() -> None:
+    assert Stop("end", timeline=1).arguments == ("--type=default", "--target-timeline=1")
+    assert at_time(THEN, 2).arguments[-1] == "--target-timeline=2"
+    assert Stop("name", "p", 3).arguments[-1] == "--target-timeline=3"
+
+
 def test_the_first_change_left_out_is_named() -> None:
     found = stopped(LOG, THEN)
     assert found.last_commit == THEN
