@@ -9,8 +9,8 @@ from archon_ops.model.pitr.labels import Stock
 
 _ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
 _NETWORK = re.compile(r"HTTP|TLS|timeout connecting|unable to connect|unexpected EOF|unable to get")
-# A file's own key stands in a manifest that cipher_pass has opened by then: where a worker that reads
-# files cannot decrypt one, it is that file that is damaged, and not cipher_pass that is wrong.
+# A file's own key stands in a manifest that cipher_pass has opened by then: where a worker that
+# reads files cannot decrypt one, that file is damaged, and cipher_pass is not wrong.
 _FILE_UNREADABLE = re.compile(r"ERROR: \[095\]: raised from local-")
 _NOISE = re.compile(r"^\S+ \S+ P\d\d\s+|^P\d\d\s+")
 
