@@ -53,22 +53,25 @@ def setup(
 @command(
     help={
         "type": "full, diff (since the last full one) or incr (since the last of any kind)",
-        "repository": "number of the repository that it goes to",
+        "repository": "number of the repository that it goes to, or all; without it: the first",
     }
 )
-def backup(run: Run, type: str = "incr", repository: int | None = None) -> ExitCode:
+def backup(run: Run, type: str = "incr", repository: str = "") -> ExitCode:
     """Back the whole cluster up, and prove what a named point right after it holds."""
     from archon_ops.actions.pitr import backup as action
     from archon_ops.cli.shared import site_of
 
     site = site_of(run)
     run.console.banner("Point-in-Time Recovery: Backup", site.display_name)
-    taken = action.backup(site, type, repository)
+    if repository == "all":
+        all_of_them = action.everywhere(site, type)
+        if run.options.json:
+            entries = [taken.document(site.clock()) for taken in all_of_them]
+            run.console.json({"source": site.name, "backups": entries})
+        return max(taken.exit_code for taken in all_of_them)
+    taken = action.backup(site, type, action.number_of(site, repository))
     if run.options.json:
-        document = taken.state.document(site.clock())
-        entry = next(b for b in document["backups"] if b["label"] == taken.label.name)
-        point = taken.proof.label if taken.proof else None
-        run.console.json({"source": site.name, **entry, "point": point, "problem": taken.problem})
+        run.console.json({"source": site.name, **taken.document(site.clock())})
     return taken.exit_code
 
 

@@ -122,7 +122,10 @@ def remove(run: Run, dry_run: bool = False) -> None:
     name="run",
     positional="job",
     json=False,
-    help={"job": "backup, offsite, verify, drill or alert", "log": "file, rotated at 1 MB"},
+    help={
+        "job": "as inv schedule lists them",
+        "log": "file, rotated at 1 MB",
+    },
 )
 def run_(run: Run, job: str, log: str) -> ExitCode | int:
     """Run one job as cron does: never two at once, what it says into a rotated log."""

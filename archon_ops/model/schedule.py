@@ -23,7 +23,11 @@ DEFAULTS = {
     "verify": "Sun 04:00",
     "drill": "1 05:00",
     "alert": "every 10m",
+    "pitr-incr": "01:00",
+    # Far from the others: it takes the longest, and two backups of one source never run at once.
+    "pitr-full": "Sun 06:00",
 }
+PITR = ("pitr-incr", "pitr-full")
 _CLOCK = r"([01]?[0-9]|2[0-3]):([0-5][0-9])"
 _TIMED = re.compile(rf"(?:({'|'.join(DAYS)})\s+|([1-9]|1[0-9]|2[0-8])\s+)?{_CLOCK}", re.IGNORECASE)
 _EVERY = re.compile(r"every\s+([1-9][0-9]?)\s*m(?:in)?", re.IGNORECASE)

@@ -13,6 +13,8 @@ WHAT = {
     "verify": "verification by a restore into a sandbox",
     "drill": "recovery drill with evidence",
     "alert": "look for what is wrong",
+    "pitr-full": "full backup of the whole cluster",
+    "pitr-incr": "incremental backup of the whole cluster",
 }
 _COMMANDS = {
     "backup": ("backup",),
@@ -20,9 +22,11 @@ _COMMANDS = {
     "verify": ("verify", "latest", "--restore"),
     "drill": ("drill",),
     "alert": ("alert",),
+    "pitr-full": ("pitr.backup", "--type", "full", "--repository", "all"),
+    "pitr-incr": ("pitr.backup", "--type", "incr", "--repository", "all"),
 }
 # Done, though not everything could be proven; an alert that told of a level did its work too.
-_SUCCESS = {"verify": "5", "drill": "5", "alert": "6 7"}
+_SUCCESS = {"verify": "5", "drill": "5", "alert": "6 7", "pitr-full": "5", "pitr-incr": "5"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Job:
     """Something that is to be done by itself.
 
     Attributes:
-        name: "backup", "offsite", "verify", "drill" or "alert".
+        name: one of `model.schedule.DEFAULTS`.
         entry: when.
         source: on which source.
         root: folder that the settings belong to.

@@ -71,7 +71,8 @@ class ScheduleSettings(BaseModel):
     """When things are done by themselves; what is not set is not expected to be done.
 
     Attributes:
-        backup, offsite, verify, drill, alert: an entry each, as model/schedule.py reads it.
+        backup, offsite, verify, drill, alert, pitr_full, pitr_incr: an entry each, as
+            model/schedule.py reads it.
         zone: time zone in which the entries are meant; empty: that of the machine.
     """
 
@@ -81,6 +82,8 @@ class ScheduleSettings(BaseModel):
     verify: Entry = None
     drill: Entry = None
     alert: Entry = None
+    pitr_full: Entry = None
+    pitr_incr: Entry = None
     zone: str = ""
 
 

@@ -120,3 +120,20 @@ def test_times_of_the_settings_are_shown_in_their_zone(
     assert "OnCalendar=Mon *-*-* 23:30:00 Asia/Tokyo" in text
     env["ARCHON_SCHEDULE__ZONE"] = "Nowhere/Land"
     assert "unknown time zone" in error_of(module_installation.run("schedule", env=env), 2)
+
+
+def test_clusters_are_backed_up_where_they_have_a_repository(
+    module_installation: Installation,
+) -> None:
+    asked = ("schedule.install", "--dry-run", "--with", "systemd", "--source", "archon", "--json")
+    assert "pitr.backup" not in module_installation.run(*asked).ok().stdout
+    env = {"ARCHON_SOURCES__ARCHON__PITR__REPO1__URL": "/var/lib/pgbackrest"}
+    files = module_installation.run(*asked, env=env).ok().json["files"]
+    text = {path.rpartition("/")[2]: text for path, text in files.items()}
+    assert "OnCalendar=Sun *-*-* 06:00:00" in text["archon-ops-archon-pitr-full.timer"]
+    service = text["archon-ops-archon-pitr-incr.service"]
+    assert "pitr.backup --type incr --repository all --source archon" in service
+    assert "SuccessExitStatus=5" in service  # the backup is there, its content is not proven
+    env["ARCHON_SCHEDULE__PITR_INCR"] = "every 30m"
+    jobs = module_installation.run("schedule", "--source", "archon", "--json", env=env).ok().json
+    assert {job["job"]: job["when"] for job in jobs["jobs"]}["pitr-incr"] == "every 30m"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from archon_ops.actions.pitr import watch
 from archon_ops.actions.pitr.examine import asked, check_stanza, facts
 from archon_ops.actions.pitr.point import archived, made_point, point_name
 from archon_ops.actions.pitr.proof import written_down
-from archon_ops.actions.pitr.reach import Reached, reached
+from archon_ops.actions.pitr.reach import Reached, configured, reached
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.errors import ExitCode, OpsError, UsageError
 from archon_ops.model.backup import Manifest
@@ -51,6 +53,45 @@ class Taken:
         """INCONCLUSIVE where its content could not be proven."""
         return ExitCode.DONE if self.proof else ExitCode.INCONCLUSIVE
 
+    def document(self, now: datetime) -> dict[str, Any]:
+        """The JSON form: the entry of the list, and what became of the proof."""
+        entries = self.state.document(now)["backups"]
+        entry = next(one for one in entries if one["label"] == self.label.name)
+        point = self.proof.label if self.proof else None
+        return {**entry, "point": point, "problem": self.problem}
+
+
+def number_of(site: Site, text: str) -> int | None:
+    """The number of a repository; None for an empty text.
+
+    Raises:
+        UsageError: there is none of that number.
+    """
+    known = configured(site).repositories
+    if text and text not in map(str, known):
+        numbers = ", ".join(map(str, known))
+        raise UsageError(f"there is no repository {text}", f"one of: {numbers}; or all")
+    return int(text) if text else None
+
+
+def everywhere(site: Site, kind: str) -> tuple[Taken, ...]:
+    """Take one for each repository, whatever becomes of the others.
+
+    Raises:
+        OpsError: not everywhere; names the first where it failed, once all were tried.
+    """
+    taken: list[Taken] = []
+    failed: dict[int, OpsError] = {}
+    for number in configured(site).repositories:
+        try:
+            taken.append(backup(site.for_next_run(), kind, number))
+        except OpsError as error:
+            failed[number] = error
+            site.report.warn(f"repository {number}: {error.message}")
+    if failed:
+        raise min(failed.items())[1]
+    return tuple(taken)
+
 
 def backup(site: Site, kind: str, repository: int | None = None) -> Taken:
     """Take one.
@@ -67,7 +108,7 @@ def backup(site: Site, kind: str, repository: int | None = None) -> Taken:
     if kind not in KINDS:
         raise UsageError(f"--type {kind!r} is not known", f"one of: {', '.join(KINDS)}")
     with recorded(site, ACTION) as run, reached(run.site) as at:
-        stock = _checked(run.site, at, repository)
+        stock = _checked(run.site, at)
         version = at.backrest.version()
         began = time.monotonic()
         label = _taken(run, at, stock, kind, repository)
@@ -81,13 +122,8 @@ def backup(site: Site, kind: str, repository: int | None = None) -> Taken:
         return taken
 
 
-def _checked(site: Site, at: Reached, repository: int | None) -> Stock:
+def _checked(site: Site, at: Reached) -> Stock:
     site.report.phase("pitr.prerequisites", "Prerequisites Check")
-    numbers = [one.number for one in at.config.repositories]
-    if repository is not None and repository not in numbers:
-        raise UsageError(
-            f"there is no repository {repository}", f"one of: {', '.join(map(str, numbers))}"
-        )
     stock, now = at.backrest.info(), facts(at)
     if not stock.exists:
         raise not_there(stock)

@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from archon_ops.errors import PreconditionError, UsageError
-from archon_ops.model.schedule import DEFAULTS, Entry, parse
+from archon_ops.model.schedule import DEFAULTS, PITR, Entry, parse
 from archon_ops.model.timers import Job
 from archon_ops.site import Site
 
@@ -19,7 +19,7 @@ _SPECIAL = set("\"'\\$")
 
 
 def jobs(site: Site, *, every: bool = False) -> tuple[Job, ...]:
-    """The jobs of a source; copies are pushed only where there is a place for them.
+    """The jobs of a source: of copies and whole clusters only where there is a place for them.
 
     Args:
         site: whose jobs.
@@ -37,7 +37,7 @@ def jobs(site: Site, *, every: bool = False) -> tuple[Job, ...]:
             raise PreconditionError(f"{path!a} cannot stand in a schedule", "rename that folder")
     zone = site.settings.schedule.zone
     zone_of(zone)
-    names = [n for n in DEFAULTS if every or n != "offsite" or site.settings.offsite]
+    names = [name for name in DEFAULTS if every or _applies(site, name)]
     return tuple(
         Job(name, entry(site, name), site.name, root, str(program), zone) for name in names
     )
@@ -45,8 +45,17 @@ def jobs(site: Site, *, every: bool = False) -> tuple[Job, ...]:
 
 def entry(site: Site, name: str) -> Entry:
     """When a job is to be done."""
-    given: Entry | None = getattr(site.settings.schedule, name)
+    given: Entry | None = getattr(site.settings.schedule, name.replace("-", "_"))
     return given or parse(DEFAULTS[name])
+
+
+def _applies(site: Site, name: str) -> bool:
+    """Whether the source has what a job is about."""
+    if name == "offsite":
+        return bool(site.settings.offsite)
+    if name in PITR:
+        return site.source.kind != "embedded" and bool(site.source.pitr.repositories)
+    return True
 
 
 def zone_of(name: str) -> tzinfo:
