@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from archon_ops.actions.pitr.restore import Request, restore
-from archon_ops.model.units import zulu
+from archon_ops.model.units import human_duration, zulu
+from archon_ops.runbook import steps
 from archon_ops.runbook.session import Session
 from archon_ops.storage.reference import Located, resolve
 
-_STEP = ("moment", "Recover the cluster of the moment in a sandbox, and take a backup of it")
 
-
-def as_of(run: Session, moment: str) -> Located:
+def as_of(run: Session, moment: str) -> tuple[Located, str]:
     """A backup of the cluster as it was; taken in a sandbox, while production is only read.
+
+    With it comes what a person should be told of where it is from.
 
     Its time counts as recovery time: without it there would be nothing to recover from.
 
@@ -22,7 +23,7 @@ def as_of(run: Session, moment: str) -> Located:
     Raises:
         OpsError: the source archives no WAL, or the moment cannot be restored; says what can.
     """
-    with run.step(*_STEP, recovery=True):
+    with run.step(*steps.MOMENT, recovery=True):
         brought = restore(run.site.for_next_run(), Request(time=moment))
     run.fact(
         "moment",
@@ -36,4 +37,9 @@ def as_of(run: Session, moment: str) -> Located:
     )
     for note in brought.proof.not_proven:
         run.not_covered(f"of the recovered cluster: {note}")
-    return resolve(run.site.directory, brought.backup)
+    told = (
+        f"Asked for: {moment}. Brought back in a sandbox as of {brought.moment:%Y-%m-%d %H:%M:%S} "
+        f"UTC, from pgBackRest's {brought.aim.label.kind} backup {brought.aim.label.name} and the "
+        f"WAL since, in {human_duration(brought.seconds['total'])}."
+    )
+    return resolve(run.site.directory, brought.backup), told

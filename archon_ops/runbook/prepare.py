@@ -51,7 +51,7 @@ def choose(target: Target) -> Table:
         )
     if target.live and not target.scenario.restores:
         return facts("Backup", ("Backup", "none is needed: the database is not touched"))
-    target.located = _located(target)
+    target.located, told = _located(target)
     describe.backup(run, target.located)
     if origin := target.located.origin:
         found = describe.manifest_of(target.located)
@@ -68,18 +68,19 @@ def choose(target: Target) -> Table:
         )
         for b in run.site.directory.catalog().ordinary[:SHOWN]
     )
-    return Table("Backups, newest first", columns, rows)
+    return Table("Backups, newest first", columns, rows, told)
 
 
-def _located(target: Target) -> Located:
+def _located(target: Target) -> tuple[Located, str]:
+    """The backup, and what else is to be said of where it is from."""
     wishes = target.wishes
     if sum(map(bool, (wishes.backup, wishes.offsite, wishes.moment))) > 1:
         raise UsageError("backup, offsite and moment exclude each other", "give one of them")
     if wishes.moment:
         return as_of(target.run, wishes.moment)
     if wishes.offsite:
-        return newest_copy(target.run, wishes.offsite)
-    return _wished(target) if wishes.backup else newest_trustworthy(target.run)
+        return newest_copy(target.run, wishes.offsite), ""
+    return _wished(target) if wishes.backup else newest_trustworthy(target.run), ""
 
 
 def _wished(target: Target) -> Located:

@@ -10,6 +10,7 @@ from archon_ops.actions.recovery.checkout import head_of
 from archon_ops.model.scenario import CONTAINERS, DELETION, MIGRATION, SYSTEM_LOSS, Scenario
 from archon_ops.site import Site
 
+MOMENT = ("moment", "Recover the cluster of the moment in a sandbox, and take a backup of it")
 SANDBOX = ("sandbox", "Make a sandbox and restore the backup into it")
 DISASTER = ("disaster", "The disaster, done to the sandbox")
 INFRASTRUCTURE = ("infrastructure", "Bring up the server of the database")
@@ -81,6 +82,8 @@ class Case:
 def steps_of(case: Case) -> Iterator[tuple[str, str]]:
     """Name and title of every step that applies, in order."""
     scenario, services = case.scenario, case.has_services
+    if case.wishes.moment:
+        yield MOMENT
     if not case.live:
         yield from (SANDBOX, DISASTER)
     if scenario is SYSTEM_LOSS:

@@ -14,6 +14,7 @@ from archon_ops.storage import pitr as kept
 from tests.docker.engine import Engine
 from tests.docker.house import House
 from tests.docker.pitr import REPOSITORY, archiving_house, configure, inside
+from tests.runbooks import evidence, facts
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,21 @@ def test_a_named_point_is_what_was_written_down(home: House, past: Past) -> None
     done = home.run("pitr.restore", "--name", past.point).ended(4)
     assert f"table {proof.tables[0].name}: 99 rows expected" in done.stderr
     assert "is marked as failed" in done.stderr
+
+
+def test_a_drill_recovers_rows_from_a_moment(home: House, past: Past) -> None:
+    """The document's scenario 4, with WAL: what is drilled is the way from a moment to its rows."""
+    before, when = home.content(), past.ticks[3].isoformat()
+    done = home.run("runbook", "scenario-4-data-deletion", "-p", f"moment={when}", "--json")
+    found = evidence(done)
+    assert (found["verdict"], found["reasons"]) == ("PASS", []), done
+    moment = facts(done, "moment")
+    assert (moment["asked"], moment["backup"]) == (when, found["backup"]["name"])
+    assert f"archon_ops-{moment['begun_with']}" == past.point
+    rows = {t["table"]: t["rows_found"] for t in found["integrity"]["proof"]["tables"]}
+    assert rows["public.archon_clock"] == 4
+    assert home.content() == before
+    _check_nothing_left(home)
 
 
 def test_what_cannot_be_is_refused(home: House, past: Past) -> None:
