@@ -62,6 +62,15 @@ class PitrBackup(BaseModel):
     damaged: bool
 
 
+class PitrGap(BaseModel):
+    """Moments that cannot be restored, because WAL is missing."""
+
+    since: datetime | None = Field(description="the last commit before it")
+    until: datetime | None = Field(description="the end of the first backup behind it")
+    after_wal: str
+    before_wal: str | None
+
+
 class Pitr(BaseModel):
     """What was last seen of point-in-time recovery."""
 
@@ -69,6 +78,7 @@ class Pitr(BaseModel):
     as_of: datetime
     earliest: datetime | None
     latest: datetime | None = Field(description="the last archived commit")
+    gaps: list[PitrGap]
     trouble: str | None
     damaged: list[str]
     archiving: bool | None

@@ -222,7 +222,7 @@ GAUGES = (
     Gauge(
         "pitr_trouble",
         "Whether something was wrong with repositories or server at the last look.",
-        _pitr(lambda state: float(bool(state.trouble or state.damaged))),
+        _pitr(lambda state: float(bool(state.trouble or state.damaged or state.broken))),
     ),
     Gauge("channel_up", "Whether the last message of a channel arrived.", _channels, "channel"),
     Gauge("threshold_seconds", "Age at which a level begins.", _thresholds, "level"),

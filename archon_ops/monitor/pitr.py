@@ -32,4 +32,10 @@ def window_text(state: State) -> str:
     """The times that can be restored, in a line."""
     if state.earliest is None or state.latest is None:
         return "no moment can be restored yet: inv pitr.backup --type full"
-    return f"any moment can be restored from {zulu(state.earliest)} to {zulu(state.latest)}"
+    text = f"any moment can be restored from {zulu(state.earliest)} to {zulu(state.latest)}"
+    ended = [
+        f"from {zulu(hole.since) if hole.since else 'an unknown time'} to {zulu(hole.until)}"
+        for hole in state.holes
+        if hole.until
+    ]
+    return f"{text}, but not {', nor '.join(ended)}: WAL is missing" if ended else text

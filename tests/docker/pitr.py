@@ -17,7 +17,7 @@ REPOSITORY = "/var/lib/pgbackrest"
 
 @contextlib.contextmanager
 def archiving_house(
-    engine: Engine, image: str, *, set_up: bool = True, **options: Any
+    engine: Engine, image: str, *, set_up: bool = True, mounts: tuple[str, ...] = (), **options: Any
 ) -> Iterator[House]:
     """Such a house for the length of the block.
 
@@ -25,15 +25,16 @@ def archiving_house(
         engine: where.
         image: Debian's PostgreSQL, which has pgBackRest.
         set_up: whether `inv pitr.setup` has been run.
+        mounts: what else is mounted, as SOURCE:PATH.
         options: as `tests.docker.house.house` takes them.
     """
     names = {path: f"archon-rig-{uuid.uuid4().hex[:8]}" for path in ("/etc/pgbackrest", REPOSITORY)}
     for name in names.values():
         engine.client.volumes.create(name, labels=engine.labels)
-    mounts = [f"{name}:{path}" for path, name in names.items()]
+    volumes = [*mounts, *(f"{name}:{path}" for path, name in names.items())]
     command = ["-c", "fsync=off"]
     try:
-        with house(engine, image, init=True, volumes=mounts, command=command, **options) as made:
+        with house(engine, image, init=True, volumes=volumes, command=command, **options) as made:
             configure(made)
             (made.installation.root / ".env").write_text(f"{ENV}={PASSPHRASE}\n")
             if set_up:

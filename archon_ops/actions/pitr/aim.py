@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from archon_ops.actions.pitr.point import point_name
-from archon_ops.actions.pitr.reach import Reached, configured, reached, window
+from archon_ops.actions.pitr.reach import Reached, configured, last_archived, reached, window
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.labels import Label, Stock, Window
 from archon_ops.model.pitr.moment import parse_moment
-from archon_ops.model.pitr.recovery import Stop, at_time
+from archon_ops.model.pitr.recovery import Stop, at_time, segment_bytes
 from archon_ops.model.units import zulu
 from archon_ops.postgres import facts
 from archon_ops.postgres.pitr.sandbox import Room
-from archon_ops.postgres.pitr.wal import last_archived_commit
+from archon_ops.postgres.pitr.wal import restorable
 from archon_ops.postgres.session import scalar
 from archon_ops.site import Site
 
 LATEST = "latest"
-# Where no server is there to say it; initdb's own default.
-_SEGMENT_BYTES = 16 << 20
 _CHECK_SECONDS = 120.0
 
 
@@ -75,10 +73,11 @@ def aim_at(site: Site, moment: datetime | None) -> Aim | None:
     """
     try:
         with reached(site) as at:
+            archived = last_archived(site, at)
             stock = at.backrest.info()
             if not _ours(site, at, stock):
                 return None
-            return _aim(site, at, stock, moment)
+            return _aim(site, at, stock, moment, archived)
     except OutsideError:
         raise
     except OpsError as error:
@@ -111,14 +110,16 @@ def require_reached(site: Site, room: Room, stock: Stock, aim: Aim) -> None:
     Raises:
         PreconditionError: it does not; says how far it reaches.
     """
-    if aim.moment is None or aim.latest is not None or stock.last_wal is None:
+    if aim.stop.kind == "name" or aim.latest is not None or stock.last_wal is None:
         return
     pg_waldump = room.inside.program("pg_waldump")
-    latest = last_archived_commit(
-        room.backrest, pg_waldump, stock.last_wal, _SEGMENT_BYTES, site.run_id
+    found = restorable(
+        room.backrest, pg_waldump, stock, segment_bytes(room.inside.control()), site.run_id
     )
-    if latest is not None and aim.moment >= latest:
-        raise OutsideError(aim.moment, stock.window(latest))
+    if aim.moment is None:
+        _say_broken(site, found)
+    elif found.hole_at(aim.moment) or (found.latest is not None and aim.moment >= found.latest):
+        raise OutsideError(aim.moment, found)
 
 
 class OutsideError(PreconditionError):
@@ -131,6 +132,9 @@ class OutsideError(PreconditionError):
     """
 
     def __init__(self, moment: datetime, found: Window, why: str = "") -> None:
+        if hole := found.hole_at(moment):
+            until = zulu(hole.until) if hole.until else "a new backup (inv pitr.backup)"
+            why = f"{hole.gap.text}, so that nothing is restored up to {until}"
         earliest = zulu(found.earliest) if found.earliest else "nothing"
         latest = zulu(found.latest) if found.latest else "the end of the archive"
         super().__init__(
@@ -140,13 +144,20 @@ class OutsideError(PreconditionError):
         )
 
 
-def _aim(site: Site, at: Reached, stock: Stock, moment: datetime | None) -> Aim | None:
+def _aim(
+    site: Site, at: Reached, stock: Stock, moment: datetime | None, archived: str | None
+) -> Aim | None:
     if not stock.labels:
         return None
-    found = window(site, at, stock)
+    found = window(site, at, stock, archived)
     label = newest(stock) if moment is None else _begin(stock, moment, found)
+    if moment is not None and found.hole_at(moment):
+        raise OutsideError(moment, found)
     if moment is not None and found.latest is not None and moment < found.latest:
         return Aim(at_time(moment), label, moment, found.latest)
+    if moment is None and found.broken:
+        _say_broken(site, found)
+        return Aim(Stop("end"), label, None, found.latest)
     try:
         lsn = _archive_all(site, at)
     except OpsError as error:
@@ -158,6 +169,11 @@ def _aim(site: Site, at: Reached, stock: Stock, moment: datetime | None) -> Aim 
     if moment is None:
         return Aim(Stop("lsn", lsn), label, now, now)
     return Aim(at_time(moment), label, moment, now)
+
+
+def _say_broken(site: Site, found: Window) -> None:
+    if found.broken:
+        site.report.warn(f"{found.broken.gap.text}: what was written later is not restored")
 
 
 def _archive_all(site: Site, at: Reached) -> str:

@@ -115,9 +115,8 @@ def backup(site: Site, kind: str, repository: int | None = None) -> Taken:
         seconds = time.monotonic() - began
         run.details |= {"label": label.name, "kind": label.kind, "stored": label.stored_bytes}
         proof, problem = _proof(run, at, label, version)
-        now = at.backrest.info()
-        _forget_expired(run.site, now)
-        taken = Taken(label, proof, problem, seconds, watch.look(run.site, at, now))
+        _forget_expired(run.site, at.backrest.info())
+        taken = Taken(label, proof, problem, seconds, watch.look(run.site, at))
         run.exit_code = taken.exit_code
         return taken
 

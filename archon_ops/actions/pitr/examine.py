@@ -10,7 +10,7 @@ from typing import Any
 from archon_ops.actions.pitr.reach import Reached, ca_file, configured, program
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.changes import NAMES, archive_command, changes
-from archon_ops.model.pitr.config import masked, render
+from archon_ops.model.pitr.config import masked, render, size_of
 from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.plan import SetupPlan
 from archon_ops.model.pitr.recipe import Recipe, dockerfile, override
@@ -293,7 +293,21 @@ def _notes(at: Reached, now: Facts) -> tuple[str, ...]:
         )
     if not now.superuser:
         notes.append(f"role {at.config.user} is no superuser: it may not change the server")
-    free = at.server.programs.free_bytes(at.config.data_folder)
+    free = free_for_wal(at)
     if free is not None:
         notes.append(f"{free >> 20} MB are free where WAL waits while a repository is away")
+        most = size_of(at.config.queue_max)
+        if most is None or most > free:
+            notes.append(
+                "that is less than may wait: the disk fills before WAL is dropped, and then the "
+                f"server stops. pitr.queue_max is {at.config.queue_max or 'not set'}"
+            )
     return tuple(notes)
+
+
+def free_for_wal(at: Reached) -> int | None:
+    """Room where WAL waits to be archived; None where that cannot be told."""
+    folder = f"{at.config.data_folder}/pg_wal"  # it may be a link to another disk
+    done = at.backrest.host.run(("df", "-Pk", folder), timeout=_SECONDS)
+    fields = done.stdout.splitlines()[-1].split() if done.returncode == 0 else []
+    return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None

@@ -13,11 +13,12 @@ from archon_ops.errors import PreconditionError
 from archon_ops.model.pitr.config import S3, Config, Repository
 from archon_ops.model.pitr.labels import Stock, Window
 from archon_ops.postgres.pitr.pgbackrest import Host, InContainer, OnThisMachine, PgBackRest
-from archon_ops.postgres.pitr.wal import last_archived_commit
+from archon_ops.postgres.pitr.wal import restorable
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import Connection, scalar
 from archon_ops.settings import PitrSettings, RepositorySettings
 from archon_ops.site import Site
+from archon_ops.storage import pitr as kept
 
 _USUAL_DATA = "/var/lib/postgresql/data"
 
@@ -140,18 +141,37 @@ def ca_file(number: int, settings: PitrSettings) -> str:
     return str(PurePosixPath(settings.config).parent / f"repo{number}-ca.crt")
 
 
-def window(site: Site, at: Reached, stock: Stock) -> Window:
+def window(site: Site, at: Reached, stock: Stock, archived: str | None) -> Window:
     """The times that can be restored: from the oldest backup's end to the last archived commit.
+
+    Args:
+        site: the source.
+        at: its server.
+        stock: what the repositories hold.
+        archived: what `last_archived` said before that was asked for.
 
     Raises:
         OpsError: the archive cannot be read.
     """
-    if not stock.labels or stock.last_wal is None:
-        return stock.window(None)
-    found = last_archived_commit(
-        at.backrest, at.pg_waldump, stock.last_wal, segment_bytes(site, at), site.run_id
+    before = kept.recall(site.directory)
+    known = before.holes if before and before.stanza == stock.stanza else ()
+    return restorable(
+        at.backrest,
+        at.pg_waldump,
+        stock,
+        segment_bytes(site, at),
+        site.run_id,
+        archived=archived,
+        known={hole.gap: hole.since for hole in known},
     )
-    return stock.window(found)
+
+
+def last_archived(site: Site, at: Reached) -> str | None:
+    """The last segment that the server takes for archived; None where it has none."""
+    query = "SELECT last_archived_wal FROM pg_catalog.pg_stat_archiver"
+    with at.server.connect(site.database) as connection:
+        found = scalar(connection, query)
+    return str(found) if found else None
 
 
 def segment_bytes(site: Site, at: Reached) -> int:

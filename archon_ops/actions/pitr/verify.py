@@ -67,7 +67,7 @@ def verify(site: Site) -> Outcome:
             backups |= found.backups
             files += found.files
         problems += _manifests(site, at, stock)
-        state = watch.look(site, at, stock)
+        state = watch.look(site, at)
         kept.remember(site.directory, replace(state, damaged=tuple(problems)), site.run_id)
         outcome = Outcome(tuple(problems), backups, files)
         run.details |= {"verified": {name: _word(valid) for name, valid in backups.items()}}

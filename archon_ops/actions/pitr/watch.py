@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from archon_ops.actions.pitr.examine import asked, check_stanza, facts
-from archon_ops.actions.pitr.reach import Reached, reached, window
+from archon_ops.actions.pitr.examine import asked, check_stanza, facts, free_for_wal
+from archon_ops.actions.pitr.reach import Reached, last_archived, reached, window
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
 from archon_ops.model.pitr.labels import Stock
@@ -28,20 +28,20 @@ SELECT json_build_object(
 FROM pg_catalog.pg_stat_archiver a"""
 
 
-def look(site: Site, at: Reached, stock: Stock | None = None) -> State:
+def look(site: Site, at: Reached) -> State:
     """What is there now; kept for others.
 
     Args:
         site: the source.
         at: its server.
-        stock: what the repositories hold, where that has just been asked.
 
     Raises:
         OpsError: the server or a repository does not answer.
     """
-    stock = stock or at.backrest.info()
+    archived = last_archived(site, at)  # first: whatever it says has to be in a repository by then
+    stock = at.backrest.info()
     before = kept.recall(site.directory)
-    found = window(site, at, stock)
+    found = window(site, at, stock, archived)
     state = State(
         at=site.clock(),
         stanza=stock.stanza,
@@ -49,6 +49,8 @@ def look(site: Site, at: Reached, stock: Stock | None = None) -> State:
         proven=kept.proven_labels(site.directory),
         earliest=found.earliest,
         latest=found.latest,
+        holes=found.holes,
+        bare=stock.bare,
         archiver=archiver(at),
         trouble=_trouble(stock),
         damaged=before.damaged if before and before.stanza == stock.stanza else (),
@@ -74,7 +76,7 @@ def refresh(site: Site) -> None:
             if not stock.exists:
                 raise not_there(stock)
             check_stanza(stock, facts(at), at.backrest.host.name)
-            look(site, at, stock)
+            look(site, at)
     except OpsError as error:
         trouble = f"{error.message}; {error.hint}" if error.hint else error.message
         state = replace(before, at=site.clock(), archiver=seen, trouble=trouble)
@@ -90,7 +92,7 @@ def archiver(at: Reached) -> Archiver:
         last_failed_wal=found["failed_wal"],
         failed_count=found["failed"],
         waiting_bytes=found["waiting"],
-        free_bytes=at.server.programs.free_bytes(at.config.data_folder),
+        free_bytes=free_for_wal(at),
         mode=found["mode"],
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from archon_ops.errors import UsageError
 
 NAME = "pgbackrest.conf"
 _CIPHER = "aes-256-cbc"
+_SHIFT = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,12 @@ def render(config: Config) -> str:
         ("pg1-database", config.database),
     ]
     return f"[global]\n{_lines(general)}\n[{config.stanza}]\n{_lines(server)}"
+
+
+def size_of(text: str) -> int | None:
+    """Bytes of a size as pgBackRest takes it ("4GiB"); None of an empty one."""
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB|TiB)", text)
+    return int(found[1]) << _SHIFT[found[2]] if found else None
 
 
 def masked(text: str) -> str:

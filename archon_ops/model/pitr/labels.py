@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from archon_ops.errors import OpsError
+from archon_ops.model.pitr.gaps import Gap, Hole
 
 _CODE = re.compile("<Code>([A-Za-z0-9]+)</Code>")
 
@@ -66,11 +68,22 @@ class Window:
         earliest: the end of the oldest sound backup; None where there is none.
         latest: the last commit whose WAL is archived; None where it is not known.
         last_wal: name of the last segment that is archived.
+        holes: moments in between that cannot be restored, because WAL is missing.
     """
 
     earliest: datetime | None
     latest: datetime | None
     last_wal: str | None
+    holes: tuple[Hole, ...] = ()
+
+    @property
+    def broken(self) -> Hole | None:
+        """The hole that no backup has ended yet."""
+        return next((hole for hole in self.holes if hole.until is None), None)
+
+    def hole_at(self, moment: datetime) -> Hole | None:
+        """The hole that a moment lies in; None where it lies in none."""
+        return next((hole for hole in self.holes if hole.holds(moment)), None)
 
     def holds(self, moment: datetime) -> bool:
         """Whether a moment lies within it."""
@@ -78,6 +91,7 @@ class Window:
             self.earliest is not None
             and self.latest is not None
             and self.earliest <= moment <= self.latest
+            and self.hole_at(moment) is None
         )
 
 
@@ -93,6 +107,8 @@ class Stock:
         system_identifier: of the server that it was made for; empty where none was.
         version: of that server ("17").
         encrypted: whether every repository is.
+        archive: what the folder of the server's WAL is called; empty where there is none.
+        readable: numbers of the repositories that can be read.
     """
 
     stanza: str
@@ -102,6 +118,8 @@ class Stock:
     system_identifier: str = ""
     version: str = ""
     encrypted: bool = False
+    archive: str = ""
+    readable: tuple[int, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -113,19 +131,62 @@ class Stock:
         """From when on a recovery can end."""
         return min((label.usable_from for label in self.labels if not label.damaged), default=None)
 
-    def window(self, last_commit: datetime | None) -> Window:
-        """The window, given the time of the last commit that is archived, if that is known.
+    def window(
+        self,
+        last_commit: datetime | None,
+        lost: Mapping[Gap, datetime | None] | None = None,
+    ) -> Window:
+        """The window. Without a commit since, what the newest backup holds is the latest there is.
 
-        Without a commit since, what the newest backup holds is the latest there is.
+        Args:
+            last_commit: time of the last one that is archived, if that is known.
+            lost: what WAL is missing, and when the last commit before it was.
         """
         ends = [label.usable_from for label in self.labels if not label.damaged]
-        latest = max((*ends, *((last_commit,) if last_commit else ()))) if ends else None
-        return Window(self.earliest, latest, self.last_wal)
+        holes = tuple(
+            Hole(gap, since or self._held(gap), self._ended(gap))
+            for gap, since in (lost or {}).items()
+            if self._matters(gap)
+        )
+        found = Window(self.earliest, None, self.last_wal, holes)
+        reached = found.broken.since if found.broken else last_commit
+        latest = max((*ends, *((reached,) if reached else ()))) if ends else None
+        return replace(found, latest=latest)
+
+    @property
+    def bare(self) -> tuple[int, ...]:
+        """Numbers of repositories that hold no backup, while another one does."""
+        full = {label.repository for label in self.labels}
+        return tuple(number for number in self.readable if full and number not in full)
 
     def newest_before(self, moment: datetime) -> Label | None:
         """The backup that a recovery to a moment begins with."""
         fitting = [b for b in self.labels if b.usable_from <= moment and not b.damaged]
         return max(fitting, key=lambda label: label.stopped_at, default=None)
+
+    def _matters(self, gap: Gap) -> bool:
+        """Whether a recovery from any backup would come to it."""
+        return not gap.after or any(
+            label.wal_start[8:] < gap.after[8:] for label in self.labels if not label.damaged
+        )
+
+    def _held(self, gap: Gap) -> datetime | None:
+        """The end of the last backup before what is missing, which can surely be restored."""
+        ahead = [
+            label.usable_from
+            for label in self.labels
+            if label.wal_stop[8:] <= gap.before[8:] and not label.damaged
+        ]
+        return max(ahead, default=None)
+
+    def _ended(self, gap: Gap) -> datetime | None:
+        """When the first backup ended that needs nothing of what is missing."""
+        behind = [
+            label.usable_from
+            for label in self.labels
+            if gap.after and label.wal_start[8:] >= gap.after[8:] and not label.damaged
+        ]
+        return min(behind, default=None)
 
 
 def parse_info(text: str, stanza: str) -> Stock:
@@ -148,10 +209,10 @@ def parse_info(text: str, stanza: str) -> Stock:
 def _stock(found: dict[str, Any]) -> Stock:
     current: dict[str, Any] = max(found.get("db") or (), key=lambda db: int(db["id"]), default={})
     labels = sorted(map(_label, found.get("backup") or ()), key=lambda label: label.stopped_at)
-    archives = [
-        archive["max"]
+    ours = [
+        archive
         for archive in found.get("archive") or ()
-        if archive.get("max") and archive["database"]["id"] == current.get("id")
+        if archive["database"]["id"] == current.get("id")
     ]
     problems = {
         int(repo["key"]): _in_a_line(str(repo["status"]["message"]))
@@ -161,11 +222,15 @@ def _stock(found: dict[str, Any]) -> Stock:
     return Stock(
         stanza=found["name"],
         labels=tuple(labels),
-        last_wal=max(archives, default=None),
+        last_wal=max((archive["max"] for archive in ours if archive.get("max")), default=None),
         problems=problems,
         system_identifier=str(current.get("system-id") or ""),
         version=str(current.get("version") or ""),
         encrypted=bool(found.get("repo")) and all(r["cipher"] != "none" for r in found["repo"]),
+        archive=str(ours[0]["id"]) if ours else "",
+        readable=tuple(
+            int(repo["key"]) for repo in found.get("repo") or () if int(repo["key"]) not in problems
+        ),
     )
 
 

@@ -142,6 +142,12 @@ def timeline(control: str) -> int:
     return max(map(int, _TIMELINE.findall(control)), default=1)
 
 
+def segment_bytes(control: str) -> int:
+    """Size of a WAL segment, of what pg_controldata printed."""
+    found = re.search(r"Bytes per WAL segment: +(\d+)", control)
+    return int(found[1]) if found else 16 << 20  # initdb's own default
+
+
 def complaint(log: str) -> str:
     """Why a recovery did not come to its end: pgBackRest's error, else the server's."""
     lines = [line.strip() for line in log.splitlines()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from archon_ops.model.pitr.gaps import Hole
 from archon_ops.model.pitr.labels import Label
 from archon_ops.model.units import human_duration, human_size, zulu
 
@@ -62,6 +63,8 @@ class State:
         archiver: how WAL gets there; None where the server was not reached.
         trouble: why it could not be looked at, or what is wrong; empty when all is well.
         damaged: what a verification found damaged, since the last that found nothing.
+        holes: moments in the window that cannot be restored, because WAL is missing.
+        bare: numbers of repositories that hold no backup, while another one does.
     """
 
     at: datetime
@@ -73,6 +76,13 @@ class State:
     archiver: Archiver | None = None
     trouble: str = ""
     damaged: tuple[str, ...] = ()
+    holes: tuple[Hole, ...] = ()
+    bare: tuple[int, ...] = ()
+
+    @property
+    def broken(self) -> Hole | None:
+        """The hole that no backup has ended yet."""
+        return next((hole for hole in self.holes if hole.until is None), None)
 
     def document(self, now: datetime) -> dict[str, Any]:
         """The JSON form, as status and API have it."""
@@ -82,6 +92,15 @@ class State:
             "as_of": zulu(self.at),
             "earliest": zulu(self.earliest) if self.earliest else None,
             "latest": zulu(self.latest) if self.latest else None,
+            "gaps": [
+                {
+                    "since": zulu(hole.since) if hole.since else None,
+                    "until": zulu(hole.until) if hole.until else None,
+                    "after_wal": hole.gap.before,
+                    "before_wal": hole.gap.after or None,
+                }
+                for hole in self.holes
+            ],
             "trouble": self.trouble or None,
             "damaged": list(self.damaged),
             "archiving": archiver.mode != "off" and not archiver.failing if archiver else None,
@@ -144,11 +163,28 @@ def concern(state: State, now: datetime) -> Concern | None:
     if state.damaged:
         return Concern(True, "damaged", f"the repository is damaged: {state.damaged[0]}")
     archiver = state.archiver
-    if archiver is None:
-        return None
-    if archiver.mode == "off":
+    failing = _archiving(archiver, now) if archiver else None
+    if state.broken:
+        more = f"; {failing.text}" if failing else ""
+        return Concern(True, "gap", f"{_lost(state.broken)}{more}")
+    if archiver and archiver.mode == "off":
         return Concern(True, "off", "WAL is not archived: archive_mode is off (inv pitr.setup)")
-    return _archiving(archiver, now)
+    return failing or _bare(state.bare)
+
+
+def _bare(numbers: tuple[int, ...]) -> Concern | None:
+    if not numbers:
+        return None
+    text = (
+        f"repository {numbers[0]} holds no backup, so that its WAL only grows, and nothing can be "
+        f"restored from it: inv pitr.backup --repository {numbers[0]}"
+    )
+    return Concern(False, "no backup", text)
+
+
+def _lost(hole: Hole) -> str:
+    since = f"nothing after {zulu(hole.since)}" if hole.since else "no later moment"
+    return f"{hole.gap.text}: {since} can be restored until a new backup is taken: inv pitr.backup"
 
 
 def _archiving(archiver: Archiver, now: datetime) -> Concern | None:

@@ -14,6 +14,11 @@ def is_segment(name: str) -> bool:
     return bool(_SEGMENT.fullmatch(name))
 
 
+def segment_number(name: str, segment_bytes: int) -> int:
+    """Which segment of the WAL this is, on whatever timeline."""
+    return int(name[8:16], 16) * ((1 << 32) // segment_bytes) + int(name[16:], 16)
+
+
 def segment_before(name: str, segment_bytes: int) -> str | None:
     """The segment before one, on the same timeline; None where there is none.
 
@@ -22,7 +27,7 @@ def segment_before(name: str, segment_bytes: int) -> str | None:
         segment_bytes: size of every segment.
     """
     in_a_log = (1 << 32) // segment_bytes
-    number = int(name[8:16], 16) * in_a_log + int(name[16:], 16) - 1
+    number = segment_number(name, segment_bytes) - 1
     if number < 1:  # nothing is ever written to the very first one
         return None
     return f"{name[:8]}{number // in_a_log:08X}{number % in_a_log:08X}"

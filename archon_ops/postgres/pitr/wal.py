@@ -1,12 +1,14 @@
-"""What is in archived WAL: the time of its last commit."""
+"""What is in archived WAL: the time of its last commit, and whether any of it is missing."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from archon_ops.errors import OpsError
+from archon_ops.model.pitr.gaps import Gap, archived_segments, dropped, gaps
+from archon_ops.model.pitr.labels import Stock, Window
 from archon_ops.model.pitr.wal import last_commit, segment_before
 from archon_ops.postgres.pitr.pgbackrest import PgBackRest
 
@@ -14,6 +16,56 @@ _SECONDS = 120.0
 # An idle server archives segments without a commit; so many of them are looked through.
 _LOOKED_THROUGH = 6
 _FOLDER = "/tmp"  # noqa: S108 - on the database's host, where every system has it
+
+
+def restorable(
+    backrest: PgBackRest,
+    pg_waldump: str,
+    stock: Stock,
+    segment_bytes: int,
+    run_id: str,
+    *,
+    archived: str | None = None,
+    known: Mapping[Gap, datetime | None] | None = None,
+) -> Window:
+    """The times that can be restored: from the oldest backup's end to the last archived commit.
+
+    Args:
+        backrest: reads the archive.
+        pg_waldump: the program, of the server's own version, on the same host.
+        stock: what the repositories hold.
+        segment_bytes: size of every segment.
+        run_id: names what is put aside.
+        archived: the last segment that the server took for archived, before `stock` was asked for.
+        known: times of the last commit before gaps that were seen already.
+
+    Raises:
+        OpsError: the archive cannot be read.
+    """
+    if not stock.labels or stock.last_wal is None:
+        return stock.window(None)
+
+    def commit_in(segment: str) -> datetime | None:
+        return last_archived_commit(backrest, pg_waldump, segment, segment_bytes, run_id)
+
+    missing = [*gaps(_segments(backrest, stock), segment_bytes)]
+    if end := dropped(archived, stock.last_wal):
+        missing.append(end)
+    before = known or {}
+    lost = {gap: before.get(gap) or commit_in(gap.before) for gap in missing}
+    return stock.window(commit_in(stock.last_wal), lost)
+
+
+def _segments(backrest: PgBackRest, stock: Stock) -> frozenset[str]:
+    """Names of all that are archived: a recovery takes each from any repository that has it."""
+    path = f"archive/{stock.stanza}/{stock.archive}"
+    found: frozenset[str] = frozenset()
+    for number in stock.readable:
+        listed = backrest.run(
+            "repo-ls", f"--repo={number}", "--recurse", positional=(path,), timeout=_SECONDS
+        )
+        found |= archived_segments(listed)
+    return found
 
 
 def last_archived_commit(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from archon_ops.errors import UsageError
-from archon_ops.model.pitr.config import S3, Config, Repository, masked, render
+from archon_ops.model.pitr.config import S3, Config, Repository, masked, render, size_of
 
 FOLDER = Repository(1, "/repo", cipher_pass="pass one", retention_full=3)
 BUCKET = Repository(
@@ -64,3 +64,7 @@ def test_what_cannot_stand_in_a_line(value: str) -> None:
     with pytest.raises(UsageError, match="repo1-cipher-pass") as failed:
         render(broken)
     assert value not in failed.value.message
+
+
+def test_sizes_as_pgbackrest_takes_them() -> None:
+    assert [size_of(text) for text in ("4GiB", "10B", "")] == [4 << 30, 10, None]

@@ -8,6 +8,7 @@ import pytest
 
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
+from archon_ops.model.pitr.gaps import Gap
 from archon_ops.model.pitr.labels import parse_info
 
 START = 1795533337
@@ -70,6 +71,7 @@ def test_what_it_holds() -> None:
     assert (stock.version, stock.encrypted, stock.exists) == ("17", True, True)
     assert stock.last_wal == "000000010000000000000003"  # not that of the server before
     assert stock.problems == {}
+    assert (stock.archive, stock.readable) == ("17-2", (1,))
 
 
 def test_the_window() -> None:
@@ -89,6 +91,34 @@ def test_the_window() -> None:
     assert newest is not None
     assert newest.name == "A"
     assert stock.newest_before(earliest - timedelta(seconds=1)) is None
+
+
+def test_a_hole_in_the_window() -> None:
+    def with_wal(name: str, start: int, wal: int) -> dict[str, object]:
+        segment = f"0000000100000000{wal:08X}"
+        return {**backup(name, start), "archive": {"start": segment, "stop": segment}}
+
+    before, commit = START + 50, datetime.fromtimestamp(START + 500, UTC)
+    gap = Gap(f"0000000100000000{5:08X}", f"0000000100000000{9:08X}")
+    lost = {gap: datetime.fromtimestamp(before, UTC)}
+    ended = parse_info(info(with_wal("A", START, 3), with_wal("B", START + 100, 9)), "archon")
+    window = ended.window(commit, lost)
+    assert window.latest == commit
+    assert window.broken is None
+    assert window.hole_at(commit) is None
+    assert window.holds(datetime.fromtimestamp(before - 1, UTC))
+    assert not window.holds(datetime.fromtimestamp(before + 1, UTC))
+    assert window.holds(datetime.fromtimestamp(START + 113, UTC))
+    # No backup behind it: what came later is lost, whatever is archived.
+    open_still = parse_info(info(with_wal("A", START, 3)), "archon").window(commit, lost)
+    assert open_still.broken is not None
+    assert open_still.latest == datetime.fromtimestamp(before, UTC)
+    # Without a commit before it, the backup is what is surely there.
+    unknown = parse_info(info(with_wal("A", START, 3)), "archon").window(commit, {gap: None})
+    assert unknown.latest == datetime.fromtimestamp(START + 13, UTC)
+    # Nobody needs what lies before the oldest backup.
+    late = parse_info(info(with_wal("A", START, 9)), "archon").window(commit, lost)
+    assert late.holes == ()
 
 
 def test_a_damaged_one_opens_no_window() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from archon_ops.model.pitr.gaps import Gap, Hole
 from archon_ops.model.pitr.state import Archiver, State, concern
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -67,3 +68,27 @@ def test_what_else_is_wrong() -> None:
     damaged = concern(replace(STATE, damaged=("invalid checksum: x",)), NOW)
     assert damaged is not None
     assert "invalid checksum: x" in damaged.text
+
+
+def test_wal_that_was_dropped_wants_a_new_backup() -> None:
+    hole = Hole(Gap("000000010000000000000007", ""), NOW - timedelta(hours=1), None)
+    found = concern(replace(STATE, holes=(hole,)), NOW)
+    assert found is not None
+    assert found.critical
+    assert found.text == (
+        "WAL after 000000010000000000000007 was dropped, and is in no repository: nothing after "
+        "2026-11-24T14:00:00Z can be restored until a new backup is taken: inv pitr.backup"
+    )
+    # What is dropped counts as archived to the server: that archiving fails is said all the same.
+    both = concern(replace(failing(timedelta(hours=3)), holes=(hole,)), NOW)
+    assert both is not None
+    assert "not been archived for 3" in both.text
+    ended = replace(hole, until=NOW)
+    assert concern(replace(STATE, holes=(ended,)), NOW) is None
+
+
+def test_a_repository_without_a_backup_only_grows() -> None:
+    found = concern(replace(STATE, bare=(2,)), NOW)
+    assert found is not None
+    assert not found.critical
+    assert "inv pitr.backup --repository 2" in found.text
