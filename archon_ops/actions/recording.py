@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from archon_ops.actions.exchanging import bring_back_abandoned
 from archon_ops.actions.quiet import start_abandoned
 from archon_ops.errors import ExitCode, InterruptedByUser, OpsError
 from archon_ops.model.report import Report
@@ -125,6 +126,8 @@ def recorded(site: Site, action: str, *, alone: bool = True) -> Iterator[Recordi
             site.report.info(f"removed what a killed run left: {path.name}")
         site.journal.close_killed(site.clock())
         _sweep_sandboxes(site)
+        if site.source.kind == "container":
+            bring_back_abandoned(site)
         start_abandoned(site, site.report)
         record = RunRecord(
             site.run_id, action, site.name, site.clock(), os.getpid(), socket.gethostname()

@@ -16,13 +16,14 @@ from archon_ops.actions.service import (
     saying_which_archon_serves,
 )
 from archon_ops.actions.undoing.archon import plan_archon, undo_archon
+from archon_ops.actions.undoing.cluster import plan_cluster, undo_cluster
 from archon_ops.actions.undoing.plan import UndoPlan
 from archon_ops.actions.undoing.whole import plan_whole, undo_whole
 from archon_ops.errors import ExitCode, PreconditionError
 from archon_ops.model.plan import ARCHON, target_of
 from archon_ops.postgres import databases, facts
 from archon_ops.postgres.generations import generations
-from archon_ops.postgres.kept import Kept
+from archon_ops.postgres.kept import CLUSTER, Kept
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site
 
@@ -61,23 +62,44 @@ def undo(site: Site, confirm: Confirm) -> Undone:
         PreconditionError: nothing is kept; or Archon was migrated since.
         LockedError: sessions are in the way; nothing was changed.
     """
-    with recorded(site, "undo") as run, run.site.server() as server:
-        sweep_server(run.site, server)
-        planned = _planned(run.site, server)
-        confirm(planned)
-        began = time.monotonic()
-        with (
-            _saying_what_serves(run, server, planned),
-            services_stopped(run.site, run.details),
-        ):
-            run.site.report.phase("undo.switch", f"Switching {planned.kept.database} back")
+    with recorded(site, "undo") as run:
+        with run.site.server() as server:
+            sweep_server(run.site, server)
+            planned = _planned(run.site, server)
+            confirm(planned)
+            began = time.monotonic()
             run.details["scope"] = planned.kept.scope
-            kept = _switch(run, server, planned)
-            run.details["brought_back"] = planned.kept.name
-            remember_kept(run, server)
-            run.site.report.step("undo.switched", "what was kept is in service again")
+            if planned.kept.scope != CLUSTER:
+                kept = _undone(run, server, planned)
+        if planned.kept.scope == CLUSTER:
+            kept = _cluster_undone(run, planned)
         run.exit_code = with_services(run.details, ExitCode.DONE)
         return Undone(planned, kept, time.monotonic() - began, run.exit_code)
+
+
+def _undone(run: Recording, server: Server, planned: UndoPlan) -> Kept | None:
+    with (
+        _saying_what_serves(run, server, planned),
+        services_stopped(run.site, run.details),
+    ):
+        run.site.report.phase("undo.switch", f"Switching {planned.kept.database} back")
+        kept = _switch(run, server, planned)
+        run.details["brought_back"] = planned.kept.name
+        remember_kept(run, server)
+        run.site.report.step("undo.switched", "what was kept is in service again")
+    return kept
+
+
+def _cluster_undone(run: Recording, planned: UndoPlan) -> Kept:
+    """The same with a server that is stopped in between, and whose address may change by that."""
+    with services_stopped(run.site, run.details):
+        run.site.report.phase("undo.switch", "Bringing the whole cluster back")
+        kept = undo_cluster(run, planned)
+        run.details["brought_back"] = planned.kept.name
+        with run.site.server() as server:
+            remember_kept(run, server)
+        run.site.report.step("undo.switched", "what was kept is in service again")
+    return kept
 
 
 def _saying_what_serves(
@@ -121,6 +143,8 @@ def _planned(site: Site, server: Server) -> UndoPlan:
             f"nothing to undo: no earlier state of database {site.database} is kept",
             "inv backups lists what can be restored",
         )
+    if kept[0].scope == CLUSTER:
+        return plan_cluster(site, server, kept[0])
     if kept[0].scope == ARCHON:
         return plan_archon(site, server, kept[0])
     return plan_whole(site, server, kept[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from archon_ops.cli.command import Run, command
@@ -10,7 +11,10 @@ from archon_ops.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from archon_ops.actions.pitr.find import Found
     from archon_ops.actions.pitr.restore import Brought
+    from archon_ops.model.pitr.replacement import ReplacementPlan
     from archon_ops.site import Site
+
+CLUSTER = "cluster"
 
 
 @command(
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
         "table": "with --rescue: the table; in public, or SCHEMA.TABLE",
         "where": "with --rescue: which rows, one SQL expression",
         "changed": "with --rescue: rows that changed since go back too",
-        "scope": "archon: then restore all of Archon from there",
+        "scope": "archon: then restore all of Archon from there; cluster: replace all there is",
+        "losing": "with --scope cluster: A,B, every database that loses data; instead of typing it",
     },
 )
 def restore(
@@ -33,6 +38,7 @@ def restore(
     where: str | None = None,
     changed: bool = False,
     scope: str | None = None,
+    losing: str | None = None,
     yes: bool = False,
 ) -> ExitCode:
     """Recover the cluster as it was, in a sandbox, and take a proven backup of that."""
@@ -43,13 +49,25 @@ def restore(
     if bool(time) == bool(name):
         raise UsageError("one of --time and --name", "inv pitr.list shows what can be restored")
     _refuse_contradictions(rescue, table, any((where, changed)), scope)
+    if losing is not None and scope != CLUSTER:
+        raise UsageError("--losing goes with --scope cluster")
     site = site_of(run)
     run.console.banner("Archon Point-in-Time Recovery", site.display_name)
-    brought = action(site, Request(time or "", name or ""))
+
+    def confirm(planned: ReplacementPlan) -> None:
+        _confirm_losses(run, planned, losing, yes=yes)
+
+    request = Request(time or "", name or "", confirm if scope == CLUSTER else None)
+    brought = action(site, request)
     document = _told(run, site, brought)
     code = brought.exit_code
     if rescue:
         code = max(code, _rescue(run, site, brought, table or "", where, changed, document))
+    elif brought.replaced:
+        document["cluster"] = {
+            "plan": brought.replaced.plan.document(),
+            "kept": brought.replaced.kept.name,
+        }
     elif scope:
         code = max(code, _restore(run, site, brought, document))
     else:
@@ -112,8 +130,6 @@ def _document(found: Found, where: str | None) -> dict[str, object]:
 
 def _next_command(found: Found, where: str | None) -> str:
     """What brings the rows back as they were right before."""
-    import shlex
-
     from archon_ops.model.units import exact
 
     words = ["inv", "pitr.restore", "--time", exact(found.vanished.before)]
@@ -128,10 +144,33 @@ def _refuse_contradictions(
         raise UsageError("--rescue needs --table", "--table archon_tasks --where \"title = 'x'\"")
     if not rescue and (table or choosing):
         raise UsageError("--table, --where and --changed go with --rescue")
-    if scope not in (None, "archon"):
-        raise UsageError(f"--scope {scope!r} is not known", "--scope archon, or leave it out")
+    if scope not in (None, "archon", CLUSTER):
+        raise UsageError(
+            f"--scope {scope!r} is not known", "--scope archon, --scope cluster, or leave it out"
+        )
     if scope and rescue:
-        raise UsageError("--rescue and --scope exclude each other: rows, or all of Archon")
+        raise UsageError("--rescue and --scope exclude each other: rows, or all of it")
+
+
+def _confirm_losses(run: Run, planned: ReplacementPlan, losing: str | None, *, yes: bool) -> None:
+    """Have a person, or whoever wrote the command, name every database that loses data.
+
+    Raises:
+        PreconditionError: they are not named, or others are.
+    """
+    from archon_ops.errors import PreconditionError
+
+    if losing is None and not (yes and planned.losing):
+        run.console.confirm(planned.typed, planned.text())
+        return
+    run.console.say(planned.text())
+    if losing is None or not planned.names(losing):
+        those = ", ".join(planned.losing) or "no database"
+        said = "--yes does not name them" if losing is None else f"--losing says {losing!r}"
+        raise PreconditionError(
+            f"{those} would lose data, and {said}; nothing was changed",
+            f"read the plan; then --losing {shlex.quote(','.join(planned.losing))}",
+        )
 
 
 def _told(run: Run, site: Site, brought: Brought) -> dict[str, object]:
@@ -146,9 +185,12 @@ def _told(run: Run, site: Site, brought: Brought) -> dict[str, object]:
             "came of that"
         )
     run.console.ok(
-        f"{brought.backup} holds {site.database} as of {zulu(brought.moment)}; the live database "
-        "was not touched"
+        f"{brought.backup} holds {site.database} as of {zulu(brought.moment)}"
+        + ("" if brought.replaced else "; the live database was not touched")
     )
+    if replaced := brought.replaced:
+        run.console.ok(f"the whole cluster is as of then: {site.source.container}")
+        run.console.info(f"the one before is kept as {replaced.kept.name}: inv undo")
     run.console.info(f"took {human_duration(brought.seconds['total'])}")
     stopped = brought.stopped
     return {

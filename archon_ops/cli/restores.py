@@ -166,7 +166,7 @@ def undo(
     from archon_ops.actions import undo as action
     from archon_ops.cli.shared import site_of
     from archon_ops.model.units import human_duration, human_size, zulu
-    from archon_ops.postgres.kept import Kept
+    from archon_ops.postgres.kept import CLUSTER, Kept
 
     if list_ and finalize:
         raise UsageError("--list and --finalize exclude each other")
@@ -231,9 +231,9 @@ def undo(
             run.console.data(f"{planned.text()}\n")
         return ExitCode.DONE
     done = action.undo(site, lambda p: run.console.confirm(p.target, p.text()))
-    run.console.ok(
-        f"{done.plan.kept.database} is again what it was at {zulu(done.plan.kept.kept_at)}"
-    )
+    whole = done.plan.kept.scope == CLUSTER
+    what = "the whole cluster" if whole else done.plan.kept.database
+    run.console.ok(f"{what} is again what it was at {zulu(done.plan.kept.kept_at)}")
     if done.plan.rows_leaving:
         run.console.info(
             f"{done.plan.rows_leaving} rows written since left service with "

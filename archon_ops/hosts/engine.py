@@ -188,6 +188,7 @@ class Engine:
         shm_bytes: int | None = None,
         entrypoint: Sequence[str] | None = None,
         readonly: Mapping[str, str] | None = None,
+        writable: Mapping[str, str] | None = None,
         extra_hosts: Sequence[str] = (),
     ) -> str:
         """Create a container that is not started yet; its identifier.
@@ -202,13 +203,17 @@ class Engine:
             entrypoint: what it runs instead of what its image says.
             readonly: folder inside -> volume, or folder of the engine's host, that can be read
                 there.
+            writable: the same for what can be written as well.
             extra_hosts: names that it knows besides ("name:address").
         """
         with told(f"creating container {name}"):
             host = self._api.create_host_config(
                 network_mode=network,
                 shm_size=shm_bytes,
-                binds=[f"{source}:{inside}:ro" for inside, source in (readonly or {}).items()],
+                binds=[
+                    *(f"{source}:{inside}:ro" for inside, source in (readonly or {}).items()),
+                    *(f"{source}:{inside}:rw" for inside, source in (writable or {}).items()),
+                ],
                 extra_hosts=dict(known.split(":", 1) for known in extra_hosts),
             )
             made = self._api.create_container(

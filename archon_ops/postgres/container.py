@@ -36,6 +36,7 @@ _COPY_PREFIX = "archon_ops-"
 _SUFFIXES = (".dump", LIST_SUFFIX)
 # Parallel index builds need more shared memory than Docker's default of 64 MB.
 _ENOUGH_SHARED = 256 << 20
+_USUAL_DATA = "/var/lib/postgresql/data"
 _DEBIAN_FOLDER = "/usr/lib/postgresql"
 _VERSION = re.compile(r"\(PostgreSQL\) ((\d+)\S*)")
 
@@ -172,6 +173,11 @@ class ContainerPrograms:
                 f"{needed} bytes needed, {free} free",
                 "free some space in the container",
             )
+
+
+def usual_data(container: Container) -> str:
+    """The data directory, as far as that can be told without its server."""
+    return container.environment.get("PGDATA") or _USUAL_DATA
 
 
 def locate(engine: Engine, name: str) -> Container:

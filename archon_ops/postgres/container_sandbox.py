@@ -102,16 +102,20 @@ def owners(engine: Engine) -> frozenset[str]:
     return frozenset(container.labels[LABEL] for container in engine.containers(label=LABEL))
 
 
-def wait_until_ready(open_server: Callable[[], AbstractContextManager[Server]]) -> None:
+def wait_until_ready(
+    open_server: Callable[[], AbstractContextManager[Server]],
+    given_up: Callable[[], str] = lambda: "",
+) -> None:
     """Wait until the server answers twice with the same start time.
 
     Entrypoints of images start a server to initialise, stop it, and start the real one.
 
     Args:
         open_server: opens the server once.
+        given_up: why it never will; empty as long as it may.
 
     Raises:
-        OpsError: it did not in time.
+        OpsError: it did not in time, or never will.
     """
     until = time.monotonic() + _READY_SECONDS
     before = None
@@ -120,6 +124,8 @@ def wait_until_ready(open_server: Callable[[], AbstractContextManager[Server]]) 
             with open_server() as server:
                 started = _started_at(server)
         except OpsError as error:
+            if why := given_up():
+                raise OpsError(f"the server does not start: {why}") from error
             if time.monotonic() > until:
                 raise OpsError(
                     f"the server did not start: {error.message}", "docker logs of its container"

@@ -31,6 +31,14 @@ def system_identifier(connection: Connection) -> str:
     return str(scalar(connection, "SELECT system_identifier FROM pg_catalog.pg_control_system()"))
 
 
+def data_directory(connection: Connection) -> str | None:
+    """Where the server has its files; None where the role may not see that."""
+    row = connection.execute(
+        "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'"
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def server_facts(connection: Connection, kind: str, host: str) -> ServerFacts:
     """What a manifest says of the server and database that the session is on."""
     row = connection.execute(

@@ -1,11 +1,12 @@
-"""What restores and undos took out of service, whole databases and schemas alike."""
+"""What restores and undos took out of service: schemas, databases, whole clusters."""
 
 from __future__ import annotations
 
 from archon_ops.errors import OpsError
 from archon_ops.postgres import databases
 from archon_ops.postgres.archon import kept as schemas
-from archon_ops.postgres.kept import Kept, newest_first
+from archon_ops.postgres.kept import CLUSTER, Kept, newest_first
+from archon_ops.postgres.pitr import waiting
 from archon_ops.postgres.server import Server
 
 
@@ -14,8 +15,9 @@ def generations(server: Server, database: str) -> tuple[Kept, ...]:
     with server.connect(databases.MAINTENANCE) as connection:
         whole = databases.generations(connection, database)
         there = databases.oid_of(connection, database) is not None
+    whole = (*whole, *waiting.clusters(server))
     if not there:
-        return whole
+        return newest_first(list(whole))
     try:
         with server.connect(database) as connection:
             parts = schemas.generations(connection)
@@ -26,7 +28,9 @@ def generations(server: Server, database: str) -> tuple[Kept, ...]:
 
 def drop(server: Server, kept: Kept) -> None:
     """Drop what is kept; there is no undo after that."""
-    if kept.scope == "database":
+    if kept.scope == CLUSTER:
+        waiting.drop(server, kept)
+    elif kept.scope == "database":
         with server.connect(databases.MAINTENANCE) as connection:
             databases.drop_kept(connection, kept.name)
     else:

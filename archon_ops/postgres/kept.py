@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+# What is kept, besides a whole database or a schema with Archon's objects.
+CLUSTER = "cluster"
 _MARK = "archon_ops kept: "
 
 
@@ -39,7 +41,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Kept:
-    """A database, or a schema with Archon's objects, that can come back.
+    """A database, a schema with Archon's objects, or a whole cluster, that can come back.
 
     Attributes:
         name: what it is called now.
@@ -50,7 +52,7 @@ class Kept:
         snapshot: snapshot taken at the switch: later rows of the successor are not in it.
         successor_oid: OID of the database in service since; of an own schema, of its database.
         comment: its own comment while in service.
-        scope: "database", or "archon" for a schema.
+        scope: "database", "archon" for a schema, or "cluster" for all databases of the server.
         inventory: what came into service, as the inventory describes it: "kind name" -> digest.
         routines: routine -> definition to give back to it, of those that neighbours use too.
         publications: publication -> tables that were in it.
@@ -78,7 +80,7 @@ class Kept:
     @property
     def what(self) -> str:
         """What it is, in a word."""
-        return "database" if self.scope == "database" else "schema"
+        return {"database": "database", CLUSTER: "cluster"}.get(self.scope, "schema")
 
 
 def mark(kept: Kept) -> str:

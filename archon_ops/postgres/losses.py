@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from archon_ops.postgres.fingerprint import Table, tables
+from archon_ops.postgres.relations import Name, qualified
 from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.session import Connection, deadline
 
@@ -44,6 +45,14 @@ def since_snapshot(
         snapshot: its text form.
         timeout: seconds for any one table.
     """
+    names = tuple((table.schema, table.name) for table in tables(connection, scope))
+    return of_relations(connection, names, snapshot, timeout=timeout)
+
+
+def of_relations(
+    connection: Connection, names: Iterable[Name], snapshot: str, *, timeout: float
+) -> tuple[Newer, ...]:
+    """The same of tables that are named, catalogs among them; (schema, name) each."""
     # A row holds 32 bits of its writer's id; the rest is that of the newest id below.
     newer = sql.SQL(
         """count(*) FILTER (WHERE x >= 3 AND NOT pg_visible_in_snapshot(
@@ -55,9 +64,7 @@ def since_snapshot(
         """(SELECT xmin::text::bigint AS x FROM ONLY {table}) AS r,
            (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now_id) AS n"""
     )
-    return tuple(
-        _count(connection, table, newer, source, timeout) for table in tables(connection, scope)
-    )
+    return tuple(_count(connection, name, newer, source, timeout) for name in names)
 
 
 def since_time(
@@ -67,7 +74,7 @@ def since_time(
     return tuple(
         _count(
             connection,
-            table,
+            (table.schema, table.name),
             _newer_by_time(stamps, moment),
             sql.SQL("ONLY {table}"),
             timeout,
@@ -101,15 +108,15 @@ def _with_time_columns(
 
 
 def _count(
-    connection: Connection, table: Table, newer: sql.Composable, source: sql.SQL, timeout: float
+    connection: Connection, name: Name, newer: sql.Composable, source: sql.SQL, timeout: float
 ) -> Newer:
-    relation = sql.Identifier(table.schema, table.name)
+    relation = sql.Identifier(*name)
     query = sql.SQL("SELECT count(*), {} FROM {}").format(newer, source.format(table=relation))
     try:
-        with deadline(connection, timeout, f"counting {table.schema}.{table.name}"):
+        with deadline(connection, timeout, f"counting {qualified(name)}"):
             row = connection.execute(query).fetchone()
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        return Newer(table.schema, table.name, None, None, str(error).splitlines()[0])
-    return Newer(table.schema, table.name, *(row or (None, None)))
+        return Newer(*name, None, None, str(error).splitlines()[0])
+    return Newer(*name, *(row or (None, None)))

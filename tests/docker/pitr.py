@@ -13,22 +13,31 @@ from tests.docker.house import House, house
 PASSPHRASE = "a passphrase of these tests, for repositories"  # noqa: S105
 ENV = "ARCHON_SOURCES__ARCHON__PITR__REPO1__CIPHER_PASS"
 REPOSITORY = "/var/lib/pgbackrest"
+DATA = "/var/lib/postgresql/data"
 
 
 @contextlib.contextmanager
 def archiving_house(
-    engine: Engine, image: str, *, set_up: bool = True, mounts: tuple[str, ...] = (), **options: Any
+    engine: Engine,
+    image: str,
+    *,
+    set_up: bool = True,
+    on_volume: bool = False,
+    mounts: tuple[str, ...] = (),
+    **options: Any,
 ) -> Iterator[House]:
     """Such a house for the length of the block.
 
     Args:
         engine: where.
         image: Debian's PostgreSQL, which has pgBackRest.
+        on_volume: whether the data directory lies in a volume.
         set_up: whether `inv pitr.setup` has been run.
         mounts: what else is mounted, as SOURCE:PATH.
         options: as `tests.docker.house.house` takes them.
     """
-    names = {path: f"archon-rig-{uuid.uuid4().hex[:8]}" for path in ("/etc/pgbackrest", REPOSITORY)}
+    folders = ["/etc/pgbackrest", REPOSITORY, *([DATA] if on_volume else [])]
+    names = {path: f"archon-rig-{uuid.uuid4().hex[:8]}" for path in folders}
     for name in names.values():
         engine.client.volumes.create(name, labels=engine.labels)
     volumes = [*mounts, *(f"{name}:{path}" for path, name in names.items())]

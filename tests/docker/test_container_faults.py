@@ -190,7 +190,8 @@ def test_the_container_is_killed_while_it_restores(home: House) -> None:
     home.database.container.start()
     home.database.wait_ready()
     assert done.returncode != 0, done
-    assert "postgres is whole" in done.stderr
+    # A container of another test may have its address by then, where nothing is missing either.
+    assert "postgres is whole" in done.stderr or "postgres is as it was" in done.stderr
     assert "Traceback" not in done.stderr
     assert home.content() == before
     home.run(*RESTORE).ok()

@@ -21,8 +21,18 @@ from archon_ops.actions.pitr.aim import (
 )
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.actions.pitr.proof import proven
+from archon_ops.actions.pitr.replace import (
+    Confirm,
+    Recovered,
+    Replaced,
+    Successor,
+    built_in,
+    place_for,
+    replace_cluster,
+)
 from archon_ops.actions.pitr.rooms import require_usable, sandbox
 from archon_ops.actions.preflight import check
+from archon_ops.actions.quiet import with_services
 from archon_ops.actions.reading import found, questions_for
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.taking.take import take
@@ -51,10 +61,12 @@ class Request:
     Attributes:
         time: a moment as people write it, or "latest"; empty where a point is named.
         name: a restore point; empty where a moment is named.
+        confirm: is shown what the whole cluster loses, which is replaced then; None leaves it.
     """
 
     time: str = ""
     name: str = ""
+    confirm: Confirm | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class Brought:
         seconds: restore (files), answering (from the start until the server took questions),
             proof, total.
         exit_code: DONE, or INCONCLUSIVE where not all could be proven.
+        replaced: what became of the live cluster; None where it was not to be replaced.
     """
 
     backup: str
@@ -82,10 +95,13 @@ class Brought:
     proof: Proof
     seconds: dict[str, float]
     exit_code: ExitCode
+    replaced: Replaced | None = None
 
 
 def restore(site: Site, request: Request) -> Brought:
     """Recover into a sandbox, prove what came, and take a backup of it.
+
+    Where that is confirmed, the recovered cluster then takes the place of the live one.
 
     Raises:
         PreconditionError: the moment is outside of what can be restored; says what can.
@@ -99,17 +115,32 @@ def restore(site: Site, request: Request) -> Brought:
         run.details["target"] = request.name or request.time
         run.site.report.phase("pitr.aim", "Point-in-Time Recovery: which backup, how far")
         aim = None if request.name else aim_at(run.site, moment)
-        with sandbox(run.site) as room:
+        place = place_for(run) if request.confirm else None
+        with sandbox(run.site, place) as room:
             stock = room.backrest.info()
             require_usable(run.site, stock, room)
             if request.name:
                 aim = aim_at_point(stock, request.name)
-            brought = _in_sandbox(run, room, stock, aim or aim_without(stock, moment), began)
-        run.exit_code = brought.exit_code
-        return brought
+            aim = aim or aim_without(stock, moment)
+            if place is None or request.confirm is None:
+                brought = _in_sandbox(run, room, stock, aim, began)
+            else:
+                with built_in(run, room, place):
+                    brought = _in_sandbox(
+                        run, room, stock, aim, began, Successor(place, request.confirm)
+                    )
+        run.exit_code = with_services(run.details, brought.exit_code)
+        return replace(brought, exit_code=run.exit_code)
 
 
-def _in_sandbox(run: Recording, room: Room, stock: Stock, aim: Aim, began: float) -> Brought:
+def _in_sandbox(
+    run: Recording,
+    room: Room,
+    stock: Stock,
+    aim: Aim,
+    began: float,
+    successor: Successor | None = None,
+) -> Brought:
     site, seconds = run.site, {}
     size = human_size(aim.label.database_bytes)
     site.report.ok(f"begins with {aim.label.kind} backup {aim.label.name}, {size}")
@@ -122,6 +153,7 @@ def _in_sandbox(run: Recording, room: Room, stock: Stock, aim: Aim, began: float
     site.report.phase("pitr.recover", "Replaying WAL")
     stopped = _recovered(room, aim)
     timeline = room.inside.timeline  # the promotion begins another
+    snapshot = room.inside.ask("SELECT pg_catalog.pg_current_snapshot()")
     room.promote()
     recorded_then = _record(site, aim)
     at = recorded_then.snapshot_at if recorded_then else _moment(aim, stopped)
@@ -133,13 +165,19 @@ def _in_sandbox(run: Recording, room: Room, stock: Stock, aim: Aim, began: float
         checking = time.monotonic()
         proof, unproven = _proven(site, room, server, path, manifest, recorded_then)
         seconds["proof"] = time.monotonic() - checking
+    replaced = None
+    if successor:
+        whole = aim.label.database_bytes
+        recovered = Recovered(zulu(at), whole, snapshot, timeline, manifest, unproven)
+        replaced = replace_cluster(run, room, successor, recovered)
+        seconds["down"] = replaced.down_seconds
     seconds["total"] = time.monotonic() - began
     run.details["seconds"] = {name: round(value, 3) for name, value in seconds.items()}
     run.details["answering_seconds"] = seconds["answering"]
     run.details["cluster_bytes"] = aim.label.database_bytes
     proof = replace(proof, not_proven=(*proof.not_proven, *unproven))
     code = ExitCode.INCONCLUSIVE if proof.not_proven else ExitCode.DONE
-    return Brought(path.name, at, aim, stopped, timeline, proof, seconds, code)
+    return Brought(path.name, at, aim, stopped, timeline, proof, seconds, code, replaced)
 
 
 def _recovered(room: Room, aim: Aim) -> Stopped:

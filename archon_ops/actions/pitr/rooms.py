@@ -10,7 +10,7 @@ from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import Config
 from archon_ops.model.pitr.labels import Stock
-from archon_ops.postgres.pitr.sandbox import Plan, Room, room
+from archon_ops.postgres.pitr.sandbox import Place, Plan, Room, room
 from archon_ops.settings import PitrSettings
 from archon_ops.site import Site
 
@@ -18,8 +18,12 @@ from archon_ops.site import Site
 _NO_NETWORK = {"host", "none"}
 
 
-def sandbox(site: Site) -> AbstractContextManager[Room]:
+def sandbox(site: Site, place: Place | None = None) -> AbstractContextManager[Room]:
     """An empty one of the source's own image, for the length of the block.
+
+    Args:
+        site: of the source.
+        place: where its cluster shall lie if it is to serve; None: in the sandbox itself.
 
     Raises:
         PreconditionError: it is not configured, or there is nothing to make it of.
@@ -27,7 +31,7 @@ def sandbox(site: Site) -> AbstractContextManager[Room]:
     limits = site.settings.deadlines
     return room(
         site.engine,
-        _plan(site),
+        _plan(site, place),
         run_id=site.run_id,
         limits=(limits.connect, limits.stall, limits.lock),
         seconds=limits.restore,
@@ -60,7 +64,7 @@ def require_usable(site: Site, stock: Stock, room: Room) -> None:
         )
 
 
-def _plan(site: Site) -> Plan:
+def _plan(site: Site, place: Place | None) -> Plan:
     settings, source = configured(site), site.source
     if source.kind != "container":
         raise PreconditionError(
@@ -87,6 +91,7 @@ def _plan(site: Site) -> Plan:
         config=config,
         authorities=_authorities(site, settings),
         folders=dict(_volume(found[0], r.path) for r in config.repositories if r.s3 is None),
+        place=place,
         networks=_networks(found[0]) if remote else (),
         os_user=settings.user,
         role=source.user,

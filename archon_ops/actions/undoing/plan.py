@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from archon_ops.model.plan import DATABASE
 from archon_ops.model.units import zulu
-from archon_ops.postgres.kept import Kept
+from archon_ops.postgres.kept import CLUSTER, Kept
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,14 @@ class UndoPlan:
 
     @property
     def _name(self) -> str:
+        if self.kept.scope == CLUSTER:
+            return "the whole cluster, every database of it"
         return self.kept.database if self.kept.scope == DATABASE else "Archon's objects"
 
     @property
     def _after(self) -> str:
+        if self.kept.scope == CLUSTER:
+            return "After    the present cluster is kept; another inv undo brings it back"
         if not self.database_exists:
             return f"After    nothing is kept: there is no database {self._name} now"
         if self.kept.scope == DATABASE:

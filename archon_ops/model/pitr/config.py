@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from archon_ops.errors import UsageError
 
 NAME = "pgbackrest.conf"
+# Folder in a data directory in which a whole other cluster waits to serve, or to serve again.
+ASIDE = "archon_ops"
 _CIPHER = "aes-256-cbc"
 _SHIFT = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
@@ -120,6 +122,8 @@ def render(config: Config) -> str:
         ("log-level-console", "off"),
         ("log-level-stderr", "warn"),
     ]
+    # What a recovery builds, and keeps, in the data directory is no part of the cluster.
+    general.append(("exclude", ASIDE))
     if config.queue_max:
         general.append(("archive-push-queue-max", config.queue_max))
     for repository in config.repositories:

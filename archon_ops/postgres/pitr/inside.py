@@ -35,16 +35,24 @@ class Inside:
         host: the same as the user who owns PostgreSQL's files.
         role: who is asked for the superuser's name; empty: the container's own user.
         seconds: how long a start, and an answer, may take.
+        data: its data directory.
     """
 
     def __init__(
-        self, engine: Engine, container: Container, host: InContainer, role: str, seconds: float
+        self,
+        engine: Engine,
+        container: Container,
+        host: InContainer,
+        role: str,
+        seconds: float,
+        data: str = DATA,
     ) -> None:
         self._engine = engine
         self._container = container
         self._host = host
         self._role = role or container.environment.get("POSTGRES_USER") or "postgres"
         self._seconds = seconds
+        self._data = data
         self._superuser: str | None = None
         self.folder, self.version = containers.find_programs(engine, container)
 
@@ -88,9 +96,15 @@ class Inside:
         """Stop it; its files stay."""
         self._pg_ctl("stop", "--mode=fast")
 
+    def settle(self) -> None:
+        """Stop it for good, with all that it wrote on disk: it was never made to wait for that."""
+        self.stop()
+        argv = (self.program("initdb"), "--sync-only", f"--pgdata={self._data}")
+        require(self._host.run(argv, timeout=self._seconds), "writing all of it to disk")
+
     def control(self) -> str:
         """What pg_controldata says of the cluster."""
-        argv = (self.program("pg_controldata"), f"--pgdata={DATA}")
+        argv = (self.program("pg_controldata"), f"--pgdata={self._data}")
         done = self._host.run(argv, timeout=ANSWER_SECONDS)
         require(done, "reading the cluster's control file")
         return done.stdout
@@ -151,7 +165,7 @@ class Inside:
         )
 
     def _pg_ctl(self, command: str, *args: str) -> None:
-        argv = (self.program("pg_ctl"), command, f"--pgdata={DATA}", *args)
+        argv = (self.program("pg_ctl"), command, f"--pgdata={self._data}", *args)
         wait = () if command == "status" else ("--wait", f"--timeout={round(self._seconds)}")
         done = self._host.run((*argv, *wait), timeout=self._seconds + ANSWER_SECONDS)
         if done.returncode != 0:

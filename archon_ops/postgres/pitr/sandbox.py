@@ -51,6 +51,23 @@ _SPARE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the data directory of the source lies, and a cluster beside it that will replace it.
+
+    Attributes:
+        volume: the volume, or folder of the engine's host, that is mounted there.
+        mount: where, in the source's container and so in the sandbox.
+        live: the source's data directory.
+        folders: those to be made in it, one in the other; the last is the new data directory.
+    """
+
+    volume: str
+    mount: str
+    live: str
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a sandbox is made of.
 
@@ -59,6 +76,8 @@ class Plan:
         config: what pgBackRest knows of it.
         authorities: path -> certificate authority that the configuration names.
         folders: folder inside -> volume or folder of the engine's host that holds a repository.
+        place: where the cluster shall lie if it is to replace the live one; None: in the sandbox
+            itself, with which it goes.
         networks: those by which repositories elsewhere are reached, until the recovery is over.
         os_user: who owns PostgreSQL's files.
         role: who connects; empty: the container's own.
@@ -69,6 +88,7 @@ class Plan:
     config: Config
     authorities: dict[str, bytes]
     folders: dict[str, str]
+    place: Place | None
     networks: tuple[str, ...]
     os_user: str
     role: str
@@ -106,32 +126,34 @@ class Room:
         self._limits = limits
         self._seconds = seconds
         self._report = report
-        self._host = InContainer(engine, container, plan.os_user)
+        self.host = InContainer(engine, container, plan.os_user)
         self._networks = plan.networks
-        self.inside = Inside(engine, container, self._host, plan.role, seconds)
+        self._data = plan.place.folders[-1] if plan.place else DATA
+        self.inside = Inside(engine, container, self.host, plan.role, seconds, self._data)
 
     @property
     def backrest(self) -> PgBackRest:
         """The pgBackRest inside, which can read the repository and not write to it."""
-        return PgBackRest(self._host, self._plan.config.stanza, f"{ROOM}/{NAME}")
+        return PgBackRest(self.host, self._plan.config.stanza, f"{ROOM}/{NAME}")
 
     def furnish(self) -> None:
         """Put in what pgBackRest and the server need; no data yet."""
         plan, user = self._plan, self._plan.os_user
-        folders = (ROOM, DATA, SOCKETS, *{path.rpartition("/")[0] for path in plan.authorities})
+        mine = plan.place.folders if plan.place else (DATA,)
+        folders = (ROOM, *mine, SOCKETS, *{path.rpartition("/")[0] for path in plan.authorities})
         made = ("install", "-d", "-o", user, "-m", "0700", *folders)
         done = self._engine.run(self._container.id, made, timeout=ANSWER_SECONDS, user="root")
         require(done, "making its folders")
         config = replace(
             plan.config,
-            data_folder=DATA,
+            data_folder=self._data,
             spool=f"{ROOM}/spool",
             locks=f"{ROOM}/locks",
             asynchronous=False,
         )
         files = {f"{ROOM}/{NAME}": render(config).encode(), HBA: _RULES, CONF: b""}
         for path, data in {**files, **plan.authorities}.items():
-            self._host.write(path, data)
+            self.host.write(path, data)
 
     def restore(self, stop: Stop, *, backup: str | None, again: bool = False) -> None:
         """Bring the files of a backup back, and say where the recovery shall stop.
@@ -147,9 +169,11 @@ class Room:
         """
         which = () if backup is None else (f"--set={backup}",)
         more = ("--delta",) if again else ()
+        # One that will serve goes on archiving where the live one ended.
+        never = () if self._plan.place else ("--archive-mode=off",)
         self.backrest.run(
             "restore",
-            "--archive-mode=off",
+            *never,
             f"--tablespace-map-all={ROOM}/tablespaces",
             *stop.arguments,
             *which,
@@ -163,13 +187,15 @@ class Room:
         Raises:
             PreconditionError: it does not.
         """
-        done = self._host.run(("df", "-Pk", DATA), timeout=ANSWER_SECONDS)
+        done = self.host.run(("df", "-Pk", self._data), timeout=ANSWER_SECONDS)
         fields = done.stdout.splitlines()[-1].split() if done.returncode == 0 else []
         free = int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None
         if free is not None and free < needed + _SPARE_BYTES:
+            place = self._plan.place
+            where = f"beside {place.live}" if place else "where the engine keeps its containers"
             raise PreconditionError(
                 f"not enough room for a sandbox: {human_size(needed + _SPARE_BYTES)} needed, "
-                f"{human_size(free)} free where the engine keeps its containers",
+                f"{human_size(free)} free {where}",
                 "free some space there: docker system df",
             )
 
@@ -184,7 +210,7 @@ class Room:
             OpsError: the server did not start, or not in time.
         """
         began = time.monotonic()
-        self.inside.start(**target)
+        self.inside.start(**self._waiting, **target)
         while not self.inside.recovered():
             if time.monotonic() - began > self._seconds:
                 raise OpsError(
@@ -194,11 +220,19 @@ class Room:
         found = self.inside.ask("SELECT pg_catalog.pg_last_xact_replay_timestamp()")
         return stopped(self.inside.log(), datetime.fromisoformat(found) if found else None)
 
+    @property
+    def _waiting(self) -> dict[str, str]:
+        """Has WAL wait for the archive until the cluster serves; one that never will keeps none."""
+        return {"archive_mode": "on", "archive_command": ""} if self._plan.place else {}
+
     def promote(self) -> None:
-        """Let the server take writes: first every network is gone by which it could be heard."""
-        for network in self._networks:
-            self._engine.leave(network, self._container.id)
-        self._networks = ()
+        """Let the server take writes: first every network is gone by which it could be heard.
+
+        One that will serve has to see in the archive which timelines there are: its own would
+        else be one that another recovery has taken.
+        """
+        if not self._plan.place:
+            self._leave()
         if self.inside.ask("SELECT pg_catalog.pg_is_in_recovery()") == "t":
             self.inside.ask("SELECT pg_catalog.pg_wal_replay_resume()")
         until = time.monotonic() + ANSWER_SECONDS
@@ -208,6 +242,12 @@ class Room:
                     f"the recovered server was not promoted: {complaint(self.inside.log())}"
                 )
             time.sleep(_POLL_SECONDS)
+        self._leave()
+
+    def _leave(self) -> None:
+        for network in self._networks:
+            self._engine.leave(network, self._container.id)
+        self._networks = ()
 
     @contextlib.contextmanager
     def server(self) -> Iterator[Server]:
@@ -261,6 +301,7 @@ def room(
             shm_bytes=SHARED_BYTES,
             entrypoint=_WAITS,
             readonly=plan.folders,
+            writable={plan.place.mount: plan.place.volume} if plan.place else {},
             extra_hosts=plan.source.extra_hosts if plan.networks else (),
         )
         for network in plan.networks:

@@ -1,0 +1,290 @@
+"""Let the recovered cluster take the place of the live one: every database of it, and every role.
+
+It is built in the live one's own volume, so that nothing is copied in the end, and it is proven
+there before the live one is touched. What serves afterwards are the very files that were proven.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from archon_ops.actions.exchanging import (
+    EXCHANGE,
+    data_directory,
+    exchanged,
+    remember,
+    the_container,
+)
+from archon_ops.actions.pitr.examine import ca_files
+from archon_ops.actions.pitr.reach import configured, reached
+from archon_ops.actions.quiet import services_stopped
+from archon_ops.actions.reading import found
+from archon_ops.actions.recording import Recording
+from archon_ops.actions.service import remember_kept
+from archon_ops.errors import OpsError, PreconditionError, UntrustworthyError
+from archon_ops.hosts.described import Container
+from archon_ops.model.backup import Manifest
+from archon_ops.model.pitr.config import ASIDE, render
+from archon_ops.model.pitr.replacement import ReplacementPlan
+from archon_ops.model.plan import target_of
+from archon_ops.model.proof import prove
+from archon_ops.model.units import human_duration, human_size
+from archon_ops.postgres import cluster_losses, databases, facts
+from archon_ops.postgres.kept import CLUSTER, Kept
+from archon_ops.postgres.pitr.exchange import Exchange, folders_for, name_of
+from archon_ops.postgres.pitr.pgbackrest import InContainer
+from archon_ops.postgres.pitr.sandbox import Place, Room
+from archon_ops.postgres.server import Server
+from archon_ops.postgres.session import scalar
+from archon_ops.site import Site
+
+Confirm = Callable[[ReplacementPlan], None]
+_CHECK_SECONDS = 120.0
+_TIMELINE = "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The cluster in the sandbox, as far as its successor's plan needs to know it.
+
+    Attributes:
+        moment: in words; as of when it is.
+        size_bytes: of all of it.
+        snapshot: as it stood before anything was written there.
+        timeline: that the recovery followed.
+        manifest: of the backup that was taken of it, which was proven.
+        not_proven: what could not be proven of it.
+    """
+
+    moment: str
+    size_bytes: int
+    snapshot: str
+    timeline: int
+    manifest: Manifest
+    not_proven: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Successor:
+    """What a recovery needs to know where its cluster shall serve.
+
+    Attributes:
+        place: where it is built.
+        confirm: is shown the plan, and raises where it is not to be done.
+    """
+
+    place: Place
+    confirm: Confirm
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A cluster that was replaced.
+
+    Attributes:
+        plan: what was confirmed.
+        kept: the one that left.
+        down_seconds: from its stop until the other one was found to serve as it should.
+    """
+
+    plan: ReplacementPlan
+    kept: Kept
+    down_seconds: float
+
+
+def place_for(run: Recording) -> Place:
+    """Where the cluster is built that shall serve; from now on a killed run is taken back.
+
+    Raises:
+        PreconditionError: it cannot be built beside the live one.
+    """
+    site = run.site
+    if site.source.kind != "container":
+        raise PreconditionError(
+            f"source {site.name} is reached by a DSN: its server is not ours to stop",
+            "pitr.restore without --scope, or with --scope archon; the whole cluster: stop the "
+            "server, and pgbackrest restore there",
+        )
+    container = the_container(site)
+    data, mount, volume = data_directory(container, _data_directory(site))
+    _require_left_out(site, container)
+    remember(run.details, name_of(site.run_id), data)
+    return Place(volume, mount, data, folders_for(data, site.run_id))
+
+
+@contextlib.contextmanager
+def built_in(run: Recording, room: Room, place: Place) -> Iterator[None]:
+    """Leave nothing of the cluster that is built in the live one's volume unless it serves."""
+    try:
+        yield
+    finally:
+        exchange = Exchange(room.host, place.live, run.site.report)
+        name = name_of(run.site.run_id)
+        try:
+            if run.details.get(EXCHANGE) and not exchange.begun(name):
+                exchange.take_back(name)
+                run.details[EXCHANGE] = None
+        except OpsError as error:  # the next run tries again
+            run.site.report.warn(f"the sandbox's files are still there: {error.message}")
+
+
+def replace_cluster(
+    run: Recording, room: Room, successor: Successor, recovered: Recovered
+) -> Replaced:
+    """Show who loses what, and replace the live cluster.
+
+    Args:
+        run: the recording.
+        room: the sandbox, with the proven server running in it.
+        successor: where its files are, and who decides.
+        recovered: what it holds.
+
+    Raises:
+        PreconditionError: it is not confirmed, or not possible; the live cluster was not touched.
+        OpsError: it failed; the live cluster serves as before.
+    """
+    site = run.site
+    site.report.phase("cluster.plan", "Replacing the Whole Cluster: Who Loses What")
+    _refuse_tablespaces(room)
+    container = the_container(site)
+    planned = _planned(site, room, container, recovered)
+    successor.confirm(planned)
+    kept = Kept(
+        name=name_of(site.run_id),
+        database=site.database,
+        kept_at=site.clock(),
+        run_id=site.run_id,
+        replaced_by=f"the cluster as of {recovered.moment}",
+        snapshot=room.inside.ask("SELECT pg_catalog.pg_current_snapshot()"),
+        successor_oid=0,
+        comment=None,
+        scope=CLUSTER,
+    )
+    room.inside.settle()
+    timeline = room.inside.timeline
+    exchange = Exchange(room.host, successor.place.live, site.report)
+
+    def check(server: Server) -> None:
+        _check(site, server, recovered.manifest, timeline)
+
+    with services_stopped(site, run.details):
+        began = time.monotonic()
+        arriving = f"{kept.name}/data"
+        exchanged(site, run.details, container, exchange, kept, arriving, check)
+        down = time.monotonic() - began
+    with site.server() as server:
+        remember_kept(run, server)
+    run.details.update({"scope": CLUSTER, "down_seconds": round(down, 3)})
+    site.report.ok(f"the recovered cluster serves; nobody could connect for {human_duration(down)}")
+    _archive_again(site)
+    return Replaced(planned, kept, down)
+
+
+def _data_directory(site: Site) -> str | None:
+    """What the live server says of it; None where it does not answer, or tells nobody."""
+    try:
+        with site.server() as server, server.connect(databases.MAINTENANCE) as connection:
+            return facts.data_directory(connection)
+    except OpsError as error:
+        site.report.warn(f"the live server is not asked: {error.message}")
+        return None
+
+
+def _require_left_out(site: Site, container: Container) -> None:
+    """Make sure that a later backup of the cluster does not hold the one that is kept."""
+    if not container.running:
+        return
+    path = configured(site).config
+    text = InContainer(site.engine, container, site.source.pitr.user).read(path)
+    if text is not None and f"exclude={ASIDE}" not in text.decode(errors="replace").splitlines():
+        raise PreconditionError(
+            f"{path} in container {container.name} does not leave {ASIDE} out of backups: the "
+            "cluster that is kept would be in each of them",
+            "inv pitr.setup",
+        )
+
+
+def _refuse_tablespaces(room: Room) -> None:
+    query = "SELECT spcname FROM pg_catalog.pg_tablespace WHERE spcname !~ '^pg_' ORDER BY 1"
+    if names := room.inside.ask(query).splitlines():
+        raise PreconditionError(
+            f"the cluster has tablespaces ({', '.join(names)}), which lie elsewhere than its data "
+            "directory: those are not exchanged",
+            "bring back Archon alone: --scope archon",
+        )
+
+
+def _planned(site: Site, room: Room, container: Container, recovered: Recovered) -> ReplacementPlan:
+    query = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1"
+    then = tuple(room.inside.ask(query).splitlines())
+    identifier = recovered.manifest.server.system_identifier
+    what = f"the cluster as of {recovered.moment}, {human_size(recovered.size_bytes)}"
+    notes = tuple(f"not proven: {note}" for note in recovered.not_proven)
+    limit = site.settings.deadlines.proof
+    try:
+        with site.server() as server:
+            with server.connect(databases.MAINTENANCE) as connection:
+                now = facts.system_identifier(connection)
+                timeline = int(scalar(connection, _TIMELINE))
+                live = cluster_losses.names(connection)
+                slots = cluster_losses.slots(connection)
+                size = cluster_losses.size_bytes(connection)
+            why = _incomparable(now, identifier, timeline, recovered.timeline)
+            snapshot = "" if why else recovered.snapshot
+            losses = cluster_losses.since(server, snapshot, then, why, timeout=limit)
+            shared = cluster_losses.shared(server, snapshot, timeout=limit) if snapshot else None
+    except OpsError as error:
+        target = target_of(site.name, container.name, "", identifier)
+        return ReplacementPlan(
+            target, container.name, what, (), then, notes=notes, unknown=error.message
+        )
+    target = target_of(site.name, container.name, "", now)
+    coming = tuple(name for name in then if name not in live)
+    return ReplacementPlan(target, container.name, what, losses, coming, slots, size, notes, shared)
+
+
+def _incomparable(now: str, identifier: str, timeline: int, followed: int) -> str:
+    """Why the live server's transactions are not those after the moment; empty where they are."""
+    if now != identifier:
+        return f"the live server is another one, {now}"
+    if timeline != followed:
+        return f"the live server is on timeline {timeline}, and timeline {followed} was recovered"
+    return ""
+
+
+def _check(site: Site, server: Server, manifest: Manifest, timeline: int) -> None:
+    """Make sure that what serves is what was proven, before Archon's services are let in."""
+    site.report.step("cluster.proving", "Proving what serves")
+    with server.connect(databases.MAINTENANCE) as connection:
+        identifier = facts.system_identifier(connection)
+        now = int(scalar(connection, _TIMELINE))
+    if (identifier, now) != (manifest.server.system_identifier, timeline):
+        raise UntrustworthyError(
+            f"server {identifier} on timeline {now} serves, where server "
+            f"{manifest.server.system_identifier} on timeline {timeline} should"
+        )
+    proof = prove(manifest, found(server, site.database, site.settings.deadlines), None)
+    if not proof.equal:
+        raise UntrustworthyError(f"what serves is not what was proven: {'; '.join(proof.problems)}")
+
+
+def _archive_again(site: Site) -> None:
+    """Have the WAL of the new timeline archived; what hinders that is told, and undoes nothing."""
+    site.report.step("cluster.archive", "WAL of the new timeline on its way into every repository")
+    try:
+        with reached(site) as at:
+            if at.backrest.host.read(at.backrest.config) is None:
+                for path, data in ca_files(site).items():
+                    at.backrest.host.write(path, data, mode=0o644)
+                at.backrest.host.write(at.backrest.config, render(at.config).encode())
+            at.backrest.run("check", timeout=_CHECK_SECONDS)
+    except OpsError as error:
+        site.report.warn(f"WAL is not archived: {error.message}; {error.hint}".rstrip("; "))
+        site.report.info("then: inv pitr.setup")
+        return
+    site.report.ok(
+        "WAL arrives in the repositories; now take a new one: inv pitr.backup --type full"
+    )
