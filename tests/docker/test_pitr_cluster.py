@@ -120,6 +120,10 @@ def test_it_comes_back_and_goes_again(home: House, before: Before) -> None:
     assert home.databases() == ["idle", "neighbour", "postgres", "young"]
     home.run("undo", "--yes").ok()
     assert home.database.psql("SELECT i FROM public.archon_since") == "1"
+    home.run("restore", "latest", "--yes").ok()
+    # It keeps Archon's objects, and drops no cluster.
+    listed = home.run("undo", "--list", "--json").ok().json["kept"]
+    assert [k["name"][:7] for k in listed] == ["archon_", "cluster"]
     home.run("undo", "--finalize", "--yes").ok()
     assert _waiting(home) == ""
     home.run("pitr.verify").ok()

@@ -20,7 +20,6 @@ from archon_ops.actions.pitr.aim import (
     require_reached,
 )
 from archon_ops.actions.pitr.point import point_name
-from archon_ops.actions.pitr.proof import proven
 from archon_ops.actions.pitr.replace import (
     Confirm,
     Recovered,
@@ -31,24 +30,22 @@ from archon_ops.actions.pitr.replace import (
     replace_cluster,
 )
 from archon_ops.actions.pitr.rooms import require_usable, sandbox
+from archon_ops.actions.pitr.sandboxed import proven_there
 from archon_ops.actions.preflight import check
 from archon_ops.actions.quiet import with_services
-from archon_ops.actions.reading import found, questions_for
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.taking.take import take
-from archon_ops.errors import ExitCode, OpsError, PreconditionError, UntrustworthyError
-from archon_ops.model.backup import Manifest, Verification
+from archon_ops.errors import ExitCode, PreconditionError
+from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.recovery import Stopped
-from archon_ops.model.proof import Comparison, Proof, prove
+from archon_ops.model.proof import Proof
 from archon_ops.model.units import human_duration, human_size, zulu
-from archon_ops.postgres.pitr.consistency import damages
 from archon_ops.postgres.pitr.inside import MissedError
 from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept
-from archon_ops.storage.verifications import append_verification
 
 ACTION = "pitr-restore"
 LABEL = "pitr"
@@ -163,7 +160,7 @@ def _in_sandbox(
         path, manifest = _taken(run, server, at)
         run.details.update({"backup": path.name, "moment": zulu(at), "label": aim.label.name})
         checking = time.monotonic()
-        proof, unproven = _proven(site, room, server, path, manifest, recorded_then)
+        proof, unproven = proven_there(site, room, server, path, manifest, recorded_then)
         seconds["proof"] = time.monotonic() - checking
     replaced = None
     if successor:
@@ -230,71 +227,3 @@ def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest
     site.report.phase("backup.prerequisites", "Taking What Was Recovered as a Backup")
     ready = check(site, like_live, (), (), allow_empty=True)
     return take(replace(run, site=site), like_live, ready, LABEL)
-
-
-def _proven(
-    site: Site,
-    room: Room,
-    server: Server,
-    path: Path,
-    manifest: Manifest,
-    then: Manifest | None,
-) -> tuple[Proof, tuple[str, ...]]:
-    """Hold the backup against the recovered server, and look into that server's files.
-
-    Args:
-        site: where.
-        room: the sandbox.
-        server: the one that was recovered.
-        path: the dump of the backup that was taken of it.
-        manifest: of that backup.
-        then: what was written down when the point was made; None where nothing was.
-
-    Raises:
-        UntrustworthyError: they do not agree; the backup is marked as failed.
-    """
-    site.report.phase("pitr.proof", "Proving the Recovered Cluster")
-    began = time.monotonic()
-    there = found(
-        server, site.database, site.settings.deadlines, questions=questions_for(site, manifest)
-    )
-    proof = prove(manifest, there, None)
-    if then is not None:
-        proof = _both(proof, proven(server, site.database, then, site.settings.deadlines))
-    broken, unproven = _looked_into(site, room)
-    if problems := (*proof.problems, *broken):
-        seconds = time.monotonic() - began
-        look = Verification(site.clock(), "restore", False, problems, manifest.sha256, seconds)
-        append_verification(path, look, site.run_id)
-        raise UntrustworthyError(
-            f"what was recovered is damaged: {'; '.join(problems[:3])}",
-            f"{path.name} is marked as failed; an earlier backup may be sound: inv pitr.verify",
-        )
-    site.report.ok(
-        f"{manifest.archon_rows} rows of Archon in "
-        f"{sum(t.table.startswith('archon_') for t in manifest.tables)} tables, searches answered"
-        + ("" if unproven else ", heap and indexes agree")
-    )
-    return proof, unproven
-
-
-def _both(ours: Proof, of_then: Proof) -> Proof:
-    """The proof with what differs from the record of then, of which the tables are the same."""
-    inventory = Comparison(
-        of_then.inventory.equal and ours.inventory.equal,
-        of_then.inventory.differences + ours.inventory.differences,
-    )
-    equal = of_then.equal and ours.equal
-    tables = of_then.tables if not of_then.equal else ours.tables
-    return replace(ours, equal=equal, tables=tables, inventory=inventory)
-
-
-def _looked_into(site: Site, room: Room) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Damages of the files, and what could not be looked into."""
-    try:
-        lines = damages(room.inside.ask, site.database, room.inside.major)
-    except OpsError as error:
-        return (error.message,), ()
-    if lines is None:
-        return (), ("heap against indexes: the image has no amcheck",)
-    return lines, ()

@@ -11,7 +11,7 @@ from archon_ops.model.backup import Backup
 from archon_ops.postgres import attributes, databases, facts
 from archon_ops.postgres.attributes import Attributes
 from archon_ops.postgres.generations import generations
-from archon_ops.postgres.kept import Kept
+from archon_ops.postgres.kept import CLUSTER, Kept
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import Connection
 from archon_ops.site import Site
@@ -70,7 +70,10 @@ def examine_target(
         identifier = facts.system_identifier(connection)
     kept = generations(server, database)
     # With nothing to keep this time, what is kept stays worth keeping until its time is over.
-    dropped = kept if oid is not None else expired(kept, site.settings.kept_for, site.clock())
+    dropped = expired(kept, site.settings.kept_for, site.clock())
+    if oid is not None:
+        # A whole cluster also holds what neighbours lost: it is not this restore's to drop.
+        dropped = tuple(k for k in kept if k.scope != CLUSTER or k in dropped)
     unreadable = _unreadable(server, database) if oid is not None else ""
     return Target(database, oid, identifier, own, wanted, comment, unreadable, dropped, kept)
 

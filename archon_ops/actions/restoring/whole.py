@@ -33,7 +33,7 @@ from archon_ops.actions.restoring.target import Target, examine_target
 from archon_ops.actions.service import remember_kept, saying_what_serves
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.backup import Backup
-from archon_ops.model.plan import DATABASE, RestorePlan, target_of
+from archon_ops.model.plan import ARCHON, DATABASE, RestorePlan, target_of
 from archon_ops.model.proof import Proof
 from archon_ops.model.units import human_duration
 from archon_ops.postgres import attributes, databases, facts, obstacles
@@ -96,7 +96,7 @@ def plan_whole(
 
 def _without_parts(target: Target) -> Target:
     """Schemas that are kept in the database leave with it, and are not dropped one by one."""
-    return replace(target, dropped=tuple(k for k in target.dropped if k.scope == DATABASE))
+    return replace(target, dropped=tuple(k for k in target.dropped if k.scope != ARCHON))
 
 
 def _check_needs(
