@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from archon_ops.actions.quiet import with_services
 from archon_ops.actions.recording import recorded, sweep_server
-from archon_ops.actions.restoring.archon import Archon, plan_archon, restore_archon
+from archon_ops.actions.restoring.archon import restore_archon
+from archon_ops.actions.restoring.archon_plan import Archon, plan_archon
 from archon_ops.actions.restoring.checks import validate
 from archon_ops.actions.restoring.request import Request, locate, scope_of
 from archon_ops.actions.restoring.target import Target
-from archon_ops.actions.restoring.whole import plan_whole, restore_whole
+from archon_ops.actions.restoring.whole import restore_whole
+from archon_ops.actions.restoring.whole_plan import plan_whole
 from archon_ops.actions.service import remember_kept
 from archon_ops.errors import ExitCode, OpsError, PreconditionError
 from archon_ops.model.backup import Backup

@@ -103,7 +103,7 @@ def _as(server: Server, user: str, password: str) -> Server:
     if isinstance(programs, LocalPrograms):
         programs = replace(programs, address={**programs.address, "user": user})
     else:
-        from archon_ops.postgres.container import ContainerPrograms
+        from archon_ops.postgres.container_programs import ContainerPrograms
 
         if isinstance(programs, ContainerPrograms):
             programs = replace(programs, user=user)

@@ -11,6 +11,7 @@ from archon_ops.hosts.process import Finished
 from archon_ops.model.pitr.recovery import complaint, options, server_settings, timeline
 from archon_ops.postgres import container as containers
 from archon_ops.postgres import databases
+from archon_ops.postgres.container_programs import find_programs
 from archon_ops.postgres.pitr.pgbackrest import InContainer
 
 ROOM = "/var/lib/archon_ops"
@@ -54,7 +55,7 @@ class Inside:
         self._seconds = seconds
         self._data = data
         self._superuser: str | None = None
-        self.folder, self.version = containers.find_programs(engine, container)
+        self.folder, self.version = find_programs(engine, container)
 
     @property
     def major(self) -> int:

@@ -32,7 +32,8 @@ def data_directory(server: Server) -> str | None:
 
 
 def _exchange(server: Server) -> Exchange:
-    from archon_ops.postgres.container import ContainerPrograms, usual_data
+    from archon_ops.postgres.container import usual_data
+    from archon_ops.postgres.container_programs import ContainerPrograms
     from archon_ops.postgres.pitr.exchange import Exchange
     from archon_ops.postgres.pitr.pgbackrest import InContainer
 
