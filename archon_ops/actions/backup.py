@@ -11,7 +11,8 @@ from archon_ops.actions.past import remember
 from archon_ops.actions.preflight import Readiness, check
 from archon_ops.actions.recording import Recording, recorded, sweep_server
 from archon_ops.actions.taking.take import take
-from archon_ops.model.backup import Backup, dump_name
+from archon_ops.model.backup import Backup
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.history import point_of
 from archon_ops.model.policy import Policy
 from archon_ops.model.units import human_size

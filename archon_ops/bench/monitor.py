@@ -21,7 +21,8 @@ from pathlib import Path
 from archon_ops.bench.ratio import Ratio
 from archon_ops.errors import OpsError
 from archon_ops.hosts.process import environment
-from archon_ops.model.backup import Manifest, ServerFacts, dump_name
+from archon_ops.model.backup import Manifest, ServerFacts
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.fingerprint import TableFingerprint
 from archon_ops.storage import manifest as manifests
 from archon_ops.storage.directory import Directory

@@ -20,8 +20,8 @@ from archon_ops.bench.measure import Figures, measured, median
 from archon_ops.bench.ratio import Benchmark, Ratio
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.hosts import process
-from archon_ops.model.backup import dump_name
 from archon_ops.model.copies import without_content
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.report import Report
 from archon_ops.storage import manifest as manifests
 from archon_ops.storage.files import sha256_of

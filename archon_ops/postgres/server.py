@@ -18,6 +18,7 @@ import psycopg
 from archon_ops.errors import LockedError, OpsError
 from archon_ops.postgres import facts, session
 from archon_ops.postgres.programs import Programs, Running
+from archon_ops.postgres.session_errors import lock_error
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Server:
                 who = facts.holders(connection)
         except OpsError:  # it only would have told more
             who = ""
-        return session.lock_error(who, self.lock_seconds)
+        return lock_error(who, self.lock_seconds)
 
     def _session(self, database: str) -> contextlib.AbstractContextManager[session.Connection]:
         return session.session(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from archon_ops.errors import UntrustworthyError
-from archon_ops.model.backup import is_dump_name
 from archon_ops.model.copies import NOT_SIGNED, Copy
+from archon_ops.model.dump_names import is_dump_name
 from archon_ops.storage.keys import PublicKey, by_fingerprint
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from archon_ops.model.backup import DUMP_SUFFIX, is_dump_name
 from archon_ops.model.documents import SAFETY_FOLDER
+from archon_ops.model.dump_names import DUMP_SUFFIX, is_dump_name
 from archon_ops.storage.atomic import TEMP_PREFIX
 
 SAFETY = SAFETY_FOLDER

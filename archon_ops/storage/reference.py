@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archon_ops.errors import PreconditionError, UsageError
-from archon_ops.model.backup import DUMP_SUFFIX, Backup
+from archon_ops.model.backup import Backup
+from archon_ops.model.dump_names import DUMP_SUFFIX
 from archon_ops.storage.directory import Directory, load
 from archon_ops.storage.explain import explained
 from archon_ops.storage.files import kind_of

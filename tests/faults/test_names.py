@@ -17,7 +17,8 @@ from psycopg import sql
 
 from archon_ops.actions import backup, instructions
 from archon_ops.errors import OpsError, PreconditionError, UsageError
-from archon_ops.model.backup import Manifest, dump_name
+from archon_ops.model.backup import Manifest
+from archon_ops.model.dump_names import dump_name
 from archon_ops.postgres import databases
 from archon_ops.postgres.scope import resolve
 from archon_ops.postgres.session import Connection

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from archon_ops.model.backup import dump_name
+from archon_ops.model.dump_names import dump_name
 from archon_ops.storage.manifest import read
 from archon_ops.storage.names import manifest_path
 from tests.direct import error_of

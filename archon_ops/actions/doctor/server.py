@@ -11,9 +11,9 @@ import psycopg
 from archon_ops.errors import OpsError
 from archon_ops.model.diagnosis import Check, Finding
 from archon_ops.model.units import human_duration
-from archon_ops.postgres import session
 from archon_ops.postgres.locks import LockRoom
 from archon_ops.postgres.session import Connection, scalar
+from archon_ops.postgres.session_errors import query_error
 
 CLOCK_SECONDS = 5.0
 LONG_SECONDS = 300
@@ -39,7 +39,7 @@ def asked(check: Check, answer: Callable[[], Finding]) -> Finding:
     try:
         return answer()
     except psycopg.Error as error:
-        refusal: OpsError = session.query_error(error)
+        refusal: OpsError = query_error(error)
     except OpsError as error:
         refusal = error
     return check.unknown("the server does not tell", refusal.message, refusal.hint)

@@ -10,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from archon_ops.actions import instructions
-from archon_ops.model.backup import Manifest, dump_name
+from archon_ops.model.backup import Manifest
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.units import human_duration
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site

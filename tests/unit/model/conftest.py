@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from archon_ops.model.backup import Backup, Manifest, ServerFacts, Verification, dump_name
+from archon_ops.model.backup import Backup, Manifest, ServerFacts, Verification
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.fingerprint import TableFingerprint
 
 NOW = datetime(2025, 12, 17, 10, 6, 48, tzinfo=UTC)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from archon_ops.errors import UsageError
-from archon_ops.model.backup import Backup, dump_name, is_dump_name, named_at
+from archon_ops.model.backup import Backup
+from archon_ops.model.dump_names import dump_name, is_dump_name, named_at
 
 Make = Callable[..., Backup]
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from archon_ops.errors import LockedError, PreconditionError
-from archon_ops.postgres.session import query_error
+from archon_ops.postgres.session_errors import query_error
 
 errors = psycopg.errors
 

@@ -12,14 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from archon_ops.model.backup import (
-    Extension,
-    KeyFingerprint,
-    Manifest,
-    ServerFacts,
-    TableSize,
-    dump_name,
-)
+from archon_ops.model.backup import Extension, KeyFingerprint, Manifest, ServerFacts, TableSize
+from archon_ops.model.dump_names import dump_name
 from archon_ops.model.fingerprint import SequencePosition, TableFingerprint
 from archon_ops.storage import manifest as manifests
 from archon_ops.storage.directory import Directory
