@@ -27,6 +27,7 @@ CLUSTER = "cluster"
         "changed": "with --rescue: rows that changed since go back too",
         "scope": "archon: then restore all of Archon from there; cluster: replace all there is",
         "losing": "with --scope cluster: A,B, every database that loses data; instead of typing it",
+        "timeline": "of the archive, after an earlier recovery; the server's own without it",
     },
 )
 def restore(
@@ -39,6 +40,7 @@ def restore(
     changed: bool = False,
     scope: str | None = None,
     losing: str | None = None,
+    timeline: int | None = None,
     yes: bool = False,
 ) -> ExitCode:
     """Recover the cluster as it was, in a sandbox, and take a proven backup of that."""
@@ -57,8 +59,8 @@ def restore(
     def confirm(planned: ReplacementPlan) -> None:
         _confirm_losses(run, planned, losing, yes=yes)
 
-    request = Request(time or "", name or "", confirm if scope == CLUSTER else None)
-    brought = action(site, request)
+    decide = confirm if scope == CLUSTER else None
+    brought = action(site, Request(time or "", name or "", decide, timeline))
     document = _told(run, site, brought)
     code = brought.exit_code
     if rescue:
@@ -83,10 +85,15 @@ def restore(
         "table": "the table; in public, or SCHEMA.TABLE",
         "where": "which rows, one SQL expression; without it: all of the table",
         "since": "a moment at which they were there; the earliest that can be restored without it",
+        "timeline": "of the archive, after an earlier recovery; the server's own without it",
     },
 )
 def find(
-    run: Run, table: str | None = None, where: str | None = None, since: str | None = None
+    run: Run,
+    table: str | None = None,
+    where: str | None = None,
+    since: str | None = None,
+    timeline: int | None = None,
 ) -> ExitCode:
     """Find the commit with which rows disappeared, by looking at moments in a sandbox."""
     from archon_ops.actions.pitr.find import Request
@@ -97,9 +104,10 @@ def find(
         raise UsageError("--table is missing", "--table archon_tasks --where \"title = 'x'\"")
     site = site_of(run)
     run.console.banner("When Did They Disappear?", site.display_name)
-    found = action(site, Request(table, where, since))
+    found = action(site, Request(table, where, since, timeline))
+    following = _next_command(found, where, timeline)
     if run.options.json:
-        run.console.json({"source": site.name, **_document(found, where)})
+        run.console.json({"source": site.name, **_document(found, following)})
         return ExitCode.DONE
     gone = found.vanished
     who = f"transaction {gone.transaction}" if gone.transaction else "one of a few transactions"
@@ -108,11 +116,11 @@ def find(
         f"{gone.rows_before} rows"
     )
     run.console.info(f"{len(found.probes)} moments were looked at, in a sandbox")
-    run.console.info(f"as they were right before: {_next_command(found, where)}")
+    run.console.info(f"as they were right before: {following}")
     return ExitCode.DONE
 
 
-def _document(found: Found, where: str | None) -> dict[str, object]:
+def _document(found: Found, following: str) -> dict[str, object]:
     from archon_ops.model.units import exact
 
     gone = found.vanished
@@ -123,16 +131,17 @@ def _document(found: Found, where: str | None) -> dict[str, object]:
         "rows_before": gone.rows_before,
         "rows_after": gone.rows_after,
         "before": exact(gone.before),
-        "next": _next_command(found, where),
+        "next": following,
         "probes": [{"at": exact(p.at), "rows": p.rows} for p in found.probes],
     }
 
 
-def _next_command(found: Found, where: str | None) -> str:
+def _next_command(found: Found, where: str | None, timeline: int | None) -> str:
     """What brings the rows back as they were right before."""
     from archon_ops.model.units import exact
 
     words = ["inv", "pitr.restore", "--time", exact(found.vanished.before)]
+    words += ["--timeline", str(timeline)] if timeline else []
     words += ["--rescue", "--table", found.table]
     return shlex.join([*words, *(("--where", where) if where else ())])
 

@@ -60,6 +60,8 @@ class PitrBackup(BaseModel):
     chain: list[str] = Field(description="all that a restore of it reads, itself last")
     proven: bool = Field(description="whether the content at its point was fingerprinted")
     damaged: bool
+    timeline: int | None
+    other_branch: bool = Field(description="whether it is of no use to the server's own timeline")
 
 
 class PitrGap(BaseModel):
@@ -79,6 +81,7 @@ class Pitr(BaseModel):
     earliest: datetime | None
     latest: datetime | None = Field(description="the last archived commit")
     gaps: list[PitrGap]
+    timeline: int | None = Field(description="the one that the window is of")
     trouble: str | None
     damaged: list[str]
     archiving: bool | None

@@ -15,7 +15,7 @@ def rows(state: State, now: datetime) -> list[tuple[str, ...]]:
     return [
         (
             label.name,
-            label.kind,
+            label.kind if label.name not in state.elsewhere else f"{label.kind}, other branch",
             zulu(label.stopped_at),
             f"{(now - label.stopped_at).total_seconds() / 3600:.1f}h",
             human_size(label.database_bytes),
@@ -38,4 +38,9 @@ def window_text(state: State) -> str:
         for hole in state.holes
         if hole.until
     ]
-    return f"{text}, but not {', nor '.join(ended)}: WAL is missing" if ended else text
+    text += f", but not {', nor '.join(ended)}: WAL is missing" if ended else ""
+    elsewhere = {label.timeline or 0 for label in state.labels if label.name in state.elsewhere}
+    if not elsewhere and state.timeline in (None, 1):
+        return text
+    others = " and ".join(f"--timeline {number}" for number in sorted(elsewhere))
+    return f"{text}; on timeline {state.timeline}" + (f", others by {others}" if others else "")

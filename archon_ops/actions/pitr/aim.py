@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from archon_ops.actions.pitr.branch import NoTimelineError, chosen_branch, live_branch, ours, say
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.actions.pitr.reach import Reached, configured, last_archived, reached, window
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.labels import Label, Stock, Window
 from archon_ops.model.pitr.moment import parse_moment
 from archon_ops.model.pitr.recovery import Stop, at_time, segment_bytes
+from archon_ops.model.pitr.timelines import Branch
 from archon_ops.model.units import zulu
-from archon_ops.postgres import facts
 from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.postgres.pitr.wal import restorable
 from archon_ops.postgres.session import scalar
@@ -44,6 +45,38 @@ class Aim:
         return self.stop.timeline
 
 
+@dataclass(frozen=True)
+class Course:
+    """What the live server, or its pgBackRest, could say before there is a sandbox.
+
+    Attributes:
+        branch: that is followed; None where there is no server of the repository's to ask.
+        aim: where the recovery goes; None where the repository alone has to decide.
+    """
+
+    branch: Branch | None = None
+    aim: Aim | None = None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the server's host was asked.
+
+    Attributes:
+        site: the source.
+        at: its server.
+        stock: what the repositories hold of the branch that is followed.
+        live: the branch that the server is on.
+        archived: the last segment that it takes for archived.
+    """
+
+    site: Site
+    at: Reached
+    stock: Stock
+    live: Branch
+    archived: str | None
+
+
 def moment_of(site: Site, text: str) -> datetime | None:
     """The moment that a person means, UTC; None for the latest.
 
@@ -58,31 +91,38 @@ def moment_of(site: Site, text: str) -> datetime | None:
     return found.at
 
 
-def aim_at(site: Site, moment: datetime | None) -> Aim | None:
+def course(
+    site: Site, moment: datetime | None, timeline: int | None = None, *, point: bool = False
+) -> Course:
     """Decide with the help of the live server, whose newest WAL is archived first if need be.
 
     Args:
         site: where.
         moment: UTC; None for the latest.
-
-    Returns:
-        None where the server does not answer: then the repository alone has to decide.
+        timeline: that somebody chose; None: the one that the server is on.
+        point: whether it is a restore point that is looked for, wherever in the WAL that is.
 
     Raises:
-        PreconditionError: the moment is outside of what can be restored; says what can.
+        PreconditionError: the timeline is not there, or the moment is outside of what can be
+            restored on it; says what can.
     """
     try:
         with reached(site) as at:
             archived = last_archived(site, at)
             stock = at.backrest.info()
-            if not _ours(site, at, stock):
-                return None
-            return _aim(site, at, stock, moment, archived)
-    except OutsideError:
+            if not ours(site, at, stock):
+                return Course()
+            live = live_branch(site, at, stock)
+            branch = live
+            if timeline is not None and timeline != live.number:
+                branch = chosen_branch(at.backrest, stock, timeline)
+            look = _Look(site, at, stock.on(branch), live, archived)
+            return Course(branch, _aimed(look, moment, point=point))
+    except (OutsideError, NoTimelineError):
         raise
     except OpsError as error:
         site.report.warn(f"the live server is not asked: {error.message}")
-        return None
+        return Course()
 
 
 def aim_without(stock: Stock, moment: datetime | None) -> Aim:
@@ -92,16 +132,28 @@ def aim_without(stock: Stock, moment: datetime | None) -> Aim:
         PreconditionError: the moment is before all of them.
     """
     if moment is None:
-        return Aim(Stop("end"), newest(stock), None)
-    return Aim(at_time(moment), _begin(stock, moment, stock.window(None)), moment)
+        return Aim(Stop("end", timeline=stock.timeline), newest(stock), None)
+    label = _begin(stock, moment, stock.window(None))
+    return Aim(at_time(moment, stock.timeline), label, moment)
 
 
 def aim_at_point(stock: Stock, name: str) -> Aim:
-    """A restore point: one of ours is right after its backup, another's may be anywhere."""
+    """A restore point: one of ours is right after its backup, another's may be anywhere.
+
+    Raises:
+        PreconditionError: it is on another branch, or there is no sound backup on this one.
+    """
+    for label in stock.elsewhere:
+        if point_name(label.name) == name:
+            raise PreconditionError(
+                f"point {name} is of timeline {label.timeline}, and {stock.timeline} is followed",
+                f"--timeline {label.timeline}",
+            )
     sound = [label for label in stock.labels if not label.damaged]
-    ours = [label for label in sound if point_name(label.name) == name]
+    right_before = [label for label in sound if point_name(label.name) == name]
     oldest = sound[0] if sound else newest(stock)
-    return Aim(Stop("name", name), ours[0] if ours else oldest, None)
+    stop = Stop("name", name, stock.timeline)
+    return Aim(stop, right_before[0] if right_before else oldest, None)
 
 
 def require_reached(site: Site, room: Room, stock: Stock, aim: Aim) -> None:
@@ -137,38 +189,53 @@ class OutsideError(PreconditionError):
             why = f"{hole.gap.text}, so that nothing is restored up to {until}"
         earliest = zulu(found.earliest) if found.earliest else "nothing"
         latest = zulu(found.latest) if found.latest else "the end of the archive"
+        of = f" of timeline {found.timeline}" if found.timeline else ""
         super().__init__(
-            f"{zulu(moment)} cannot be restored: the window is from {earliest} to {latest}"
+            f"{zulu(moment)} cannot be restored: the window{of} is from {earliest} to {latest}"
             + (f"; {why}" if why else ""),
             "choose a time within it, or --time latest; inv pitr.list shows the backups",
         )
 
 
-def _aim(
-    site: Site, at: Reached, stock: Stock, moment: datetime | None, archived: str | None
-) -> Aim | None:
-    if not stock.labels:
+def _aimed(look: _Look, moment: datetime | None, *, point: bool) -> Aim | None:
+    """Where to, if that can be told here; the branch is decided whether it can or not."""
+    site, at, stock = look.site, look.at, look.stock
+    try:
+        say(site, at, stock, look.live)
+        return None if point or not stock.labels else _aim(look, moment)
+    except OutsideError:
+        raise
+    except OpsError as error:
+        site.report.warn(f"the repository alone says what can be restored: {error.message}")
         return None
-    found = window(site, at, stock, archived)
+
+
+def _aim(look: _Look, moment: datetime | None) -> Aim:
+    site, at, stock = look.site, look.at, look.stock
+    along, lives = stock.timeline, stock.timeline == look.live.number
+    found = window(site, at, stock, look.archived if lives else None)
     label = newest(stock) if moment is None else _begin(stock, moment, found)
     if moment is not None and found.hole_at(moment):
         raise OutsideError(moment, found)
     if moment is not None and found.latest is not None and moment < found.latest:
-        return Aim(at_time(moment), label, moment, found.latest)
-    if moment is None and found.broken:
+        return Aim(at_time(moment, along), label, moment, found.latest)
+    if moment is None and (found.broken or not lives):
         _say_broken(site, found)
-        return Aim(Stop("end"), label, None, found.latest)
+        return Aim(Stop("end", timeline=along), label, None, found.latest)
+    if moment is not None and not lives:
+        why = f"{at.server.host} is on timeline {look.live.number}, and adds nothing to that one"
+        raise OutsideError(moment, found, why)
     try:
         lsn = _archive_all(site, at)
     except OpsError as error:
         if moment is not None:
             raise OutsideError(moment, found, error.message) from error
         site.report.warn(f"what is not archived yet is left out: {error.message}")
-        return Aim(Stop("end"), label, None, found.latest)
+        return Aim(Stop("end", timeline=along), label, None, found.latest)
     now = site.clock()
     if moment is None:
-        return Aim(Stop("lsn", lsn), label, now, now)
-    return Aim(at_time(moment), label, moment, now)
+        return Aim(Stop("lsn", lsn, along), label, now, now)
+    return Aim(at_time(moment, along), label, moment, now)
 
 
 def _say_broken(site: Site, found: Window) -> None:
@@ -192,19 +259,6 @@ def _archive_all(site: Site, at: Reached) -> str:
     return lsn
 
 
-def _ours(site: Site, at: Reached, stock: Stock) -> bool:
-    """Whether the live server is the one that the repository is of."""
-    with at.server.connect(site.database) as connection:
-        ours = facts.system_identifier(connection)
-    if stock.exists and stock.system_identifier != ours:
-        site.report.warn(
-            f"the repository is of server {stock.system_identifier}, and {at.server.host} is "
-            f"server {ours}: the repository alone says what can be restored"
-        )
-        return False
-    return stock.exists
-
-
 def _begin(stock: Stock, moment: datetime, found: Window) -> Label:
     label = stock.newest_before(moment)
     if label is None:
@@ -221,6 +275,8 @@ def newest(stock: Stock) -> Label:
     sound = [label for label in stock.labels if not label.damaged]
     if not sound:
         raise PreconditionError(
-            f"the repository holds no sound backup of {stock.stanza}", "inv pitr.backup"
+            f"the repository holds no sound backup of {stock.stanza}"
+            + (f" on timeline {stock.timeline}" if stock.elsewhere else ""),
+            "inv pitr.backup",
         )
     return sound[-1]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from archon_ops.actions.pitr.aim import OutsideError, aim_at, moment_of, newest
+from archon_ops.actions.pitr.aim import OutsideError, course, moment_of, newest
+from archon_ops.actions.pitr.branch import along
 from archon_ops.actions.pitr.rooms import require_usable, sandbox
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.rescue.planning import Request as RescueRequest
@@ -37,11 +38,13 @@ class Request:
         table: a table in public, or schema.table.
         where: which rows, an expression over its columns; None for all.
         since: a moment at which they were there; None: the earliest that can be restored.
+        timeline: to look along; None: the live server's, or else the newest in the repository.
     """
 
     table: str
     where: str | None = None
     since: str | None = None
+    timeline: int | None = None
 
     @property
     def name(self) -> Name:
@@ -77,12 +80,16 @@ def find(site: Site, request: Request) -> Found:
     with recorded(site, ACTION, alone=False) as run:
         run.details.update({"table": qualified(name)})
         run.site.report.phase("pitr.aim", f"When Did Rows of {qualified(name)} Disappear?")
-        aim = aim_at(run.site, run.site.clock())
+        # A branch that nobody writes to any more has no now: its end is wherever that is.
+        now = run.site.clock() if request.timeline is None else None
+        known = course(run.site, now, request.timeline)
         with sandbox(run.site) as room:
             stock = room.backrest.info()
             require_usable(run.site, stock, room)
+            stock = along(run.site, room.backrest, stock, known.branch, request.timeline)
             seeker = _Seeker(run, room, stock, request)
-            last = seeker.look(aim.stop if aim else Stop("end"), aim.moment if aim else None)
+            end = Stop("end", timeline=stock.timeline)
+            last = seeker.look(*((a.stop, a.moment) if (a := known.aim) else (end, None)))
             return _narrowed(run, seeker, _first(seeker, last, since), last)
 
 
@@ -144,7 +151,7 @@ class _Seeker:
 
     def look_at(self, moment: datetime) -> Probe:
         """How many of the rows there were at a moment."""
-        return self.look(at_time(moment), moment)
+        return self.look(at_time(moment, self.stock.timeline), moment)
 
     def look(self, stop: Stop, moment: datetime | None) -> Probe:
         """How many there were where a recovery stops.

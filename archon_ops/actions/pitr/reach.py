@@ -147,8 +147,9 @@ def window(site: Site, at: Reached, stock: Stock, archived: str | None) -> Windo
     Args:
         site: the source.
         at: its server.
-        stock: what the repositories hold.
-        archived: what `last_archived` said before that was asked for.
+        stock: what belongs to the branch that is asked about.
+        archived: what `last_archived` said before that was asked for; None where it is not the
+            server's own branch.
 
     Raises:
         OpsError: the archive cannot be read.

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from archon_ops.actions.pitr.aim import (
     Aim,
-    aim_at,
     aim_at_point,
     aim_without,
+    course,
     moment_of,
     require_reached,
 )
+from archon_ops.actions.pitr.branch import along
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.actions.pitr.replace import (
     Confirm,
@@ -59,11 +60,13 @@ class Request:
         time: a moment as people write it, or "latest"; empty where a point is named.
         name: a restore point; empty where a moment is named.
         confirm: is shown what the whole cluster loses, which is replaced then; None leaves it.
+        timeline: to follow; None: the live server's, or else the newest in the repository.
     """
 
     time: str = ""
     name: str = ""
     confirm: Confirm | None = None
+    timeline: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,13 @@ def restore(site: Site, request: Request) -> Brought:
         began = time.monotonic()
         run.details["target"] = request.name or request.time
         run.site.report.phase("pitr.aim", "Point-in-Time Recovery: which backup, how far")
-        aim = None if request.name else aim_at(run.site, moment)
+        known = course(run.site, moment, request.timeline, point=bool(request.name))
         place = place_for(run) if request.confirm else None
         with sandbox(run.site, place) as room:
             stock = room.backrest.info()
             require_usable(run.site, stock, room)
-            if request.name:
-                aim = aim_at_point(stock, request.name)
+            stock = along(run.site, room.backrest, stock, known.branch, request.timeline)
+            aim = aim_at_point(stock, request.name) if request.name else known.aim
             aim = aim or aim_without(stock, moment)
             if place is None or request.confirm is None:
                 brought = _in_sandbox(run, room, stock, aim, began)
@@ -149,7 +152,7 @@ def _in_sandbox(
     require_reached(site, room, stock, aim)
     site.report.phase("pitr.recover", "Replaying WAL")
     stopped = _recovered(room, aim)
-    timeline = room.inside.timeline  # the promotion begins another
+    timeline = aim.timeline or room.inside.timeline  # the promotion begins another
     snapshot = room.inside.ask("SELECT pg_catalog.pg_current_snapshot()")
     room.promote()
     recorded_then = _record(site, aim)

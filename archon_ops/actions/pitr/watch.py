@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from archon_ops.actions.pitr.branch import live_branch, newest_branch, ours
 from archon_ops.actions.pitr.examine import asked, check_stanza, facts, free_for_wal
 from archon_ops.actions.pitr.reach import Reached, last_archived, reached, window
 from archon_ops.errors import OpsError
@@ -41,7 +42,10 @@ def look(site: Site, at: Reached) -> State:
     archived = last_archived(site, at)  # first: whatever it says has to be in a repository by then
     stock = at.backrest.info()
     before = kept.recall(site.directory)
-    found = window(site, at, stock, archived)
+    known = ours(site, at, stock)
+    branch = live_branch(site, at, stock) if known else newest_branch(at.backrest, stock)
+    followed = stock.on(branch)
+    found = window(site, at, followed, archived if known else None)
     state = State(
         at=site.clock(),
         stanza=stock.stanza,
@@ -54,6 +58,8 @@ def look(site: Site, at: Reached) -> State:
         archiver=archiver(at),
         trouble=_trouble(stock),
         damaged=before.damaged if before and before.stanza == stock.stanza else (),
+        timeline=branch.number,
+        elsewhere=tuple(label.name for label in followed.elsewhere),
     )
     kept.remember(site.directory, state, site.run_id)
     return state

@@ -73,27 +73,14 @@ def archived_segments(text: str) -> frozenset[str]:
 
 
 def gaps(segments: Iterable[str], segment_bytes: int) -> tuple[Gap, ...]:
-    """What is missing for a recovery along the newest timeline.
+    """What is missing for a recovery along a branch.
 
     Args:
-        segments: names of all that are there.
+        segments: names of all of the branch that are there, in the order of the WAL.
         segment_bytes: size of each.
     """
-    lines = {
-        timeline: sorted(names)
-        for timeline, names in itertools.groupby(sorted(segments), key=lambda name: name[:8])
-    }
-    chain: list[str] = []
-    # Of an older timeline only what lies before the next one began is ever read.
-    for timeline in sorted(lines, reverse=True):
-        first = segment_number(chain[0], segment_bytes) if chain else None
-        chain[:0] = [
-            name
-            for name in lines[timeline]
-            if first is None or segment_number(name, segment_bytes) < first
-        ]
     return tuple(
         Gap(before, after)
-        for before, after in itertools.pairwise(chain)
+        for before, after in itertools.pairwise(segments)
         if segment_number(after, segment_bytes) > segment_number(before, segment_bytes) + 1
     )

@@ -11,6 +11,8 @@ from typing import Any
 
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.gaps import Gap, Hole
+from archon_ops.model.pitr.timelines import Branch
+from archon_ops.model.pitr.wal import position, timeline_of
 
 _CODE = re.compile("<Code>([A-Za-z0-9]+)</Code>")
 
@@ -32,6 +34,7 @@ class Label:
         wal_start, wal_stop: segments that make it consistent.
         damaged: whether pages with wrong checksums were found in it.
         annotations: what we wrote beside it.
+        end: position in the WAL from which on it is consistent; None where it is not told.
     """
 
     name: str
@@ -48,6 +51,12 @@ class Label:
     wal_stop: str
     damaged: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
+    end: int | None = None
+
+    @property
+    def timeline(self) -> int | None:
+        """The one that it was taken on; None where it names no WAL."""
+        return timeline_of(self.wal_stop) if self.wal_stop else None
 
     @property
     def usable_from(self) -> datetime:
@@ -67,14 +76,14 @@ class Window:
     Attributes:
         earliest: the end of the oldest sound backup; None where there is none.
         latest: the last commit whose WAL is archived; None where it is not known.
-        last_wal: name of the last segment that is archived.
         holes: moments in between that cannot be restored, because WAL is missing.
+        timeline: the one that they are of; None where there is no other.
     """
 
     earliest: datetime | None
     latest: datetime | None
-    last_wal: str | None
     holes: tuple[Hole, ...] = ()
+    timeline: int | None = None
 
     @property
     def broken(self) -> Hole | None:
@@ -107,8 +116,10 @@ class Stock:
         system_identifier: of the server that it was made for; empty where none was.
         version: of that server ("17").
         encrypted: whether every repository is.
-        archive: what the folder of the server's WAL is called; empty where there is none.
         readable: numbers of the repositories that can be read.
+        archives: by a repository's number, the folder in its archive that has that server's WAL.
+        branch: the only one that counts, once it is decided; None: all of it counts.
+        elsewhere: backups of other branches.
     """
 
     stanza: str
@@ -118,8 +129,28 @@ class Stock:
     system_identifier: str = ""
     version: str = ""
     encrypted: bool = False
-    archive: str = ""
     readable: tuple[int, ...] = ()
+    archives: dict[int, str] = field(default_factory=dict)
+    branch: Branch | None = None
+    elsewhere: tuple[Label, ...] = ()
+
+    @property
+    def timeline(self) -> int | None:
+        """Number of the timeline that is followed, once that is decided."""
+        return self.branch.number if self.branch else None
+
+    @property
+    def timelines(self) -> set[int]:
+        """Those that its backups and its last segment tell of; the archive may have more."""
+        segments = (*(label.wal_stop for label in (*self.labels, *self.elsewhere)), self.last_wal)
+        return {timeline_of(name) for name in segments if name}
+
+    def on(self, branch: Branch) -> Stock:
+        """What of it belongs to a branch: a recovery along that can begin with nothing else."""
+        every = sorted((*self.labels, *self.elsewhere), key=lambda label: label.stopped_at)
+        fitting = tuple(label for label in every if branch.holds(label.timeline, label.end))
+        others = tuple(label for label in every if label not in fitting)
+        return replace(self, labels=fitting, elsewhere=others, branch=branch)
 
     @property
     def exists(self) -> bool:
@@ -148,7 +179,8 @@ class Stock:
             for gap, since in (lost or {}).items()
             if self._matters(gap)
         )
-        found = Window(self.earliest, None, self.last_wal, holes)
+        forked = self.branch and (self.branch.number > 1 or self.elsewhere)
+        found = Window(self.earliest, None, holes, self.timeline if forked else None)
         reached = found.broken.since if found.broken else last_commit
         latest = max((*ends, *((reached,) if reached else ()))) if ends else None
         return replace(found, latest=latest)
@@ -209,10 +241,16 @@ def parse_info(text: str, stanza: str) -> Stock:
 def _stock(found: dict[str, Any]) -> Stock:
     current: dict[str, Any] = max(found.get("db") or (), key=lambda db: int(db["id"]), default={})
     labels = sorted(map(_label, found.get("backup") or ()), key=lambda label: label.stopped_at)
-    ours = [
+    # Each repository counts the servers that it has seen by itself.
+    same = {
+        (db["repo-key"], db["id"])
+        for db in found.get("db") or ()
+        if (db["system-id"], db["version"]) == (current["system-id"], current["version"])
+    }
+    archives = [
         archive
         for archive in found.get("archive") or ()
-        if archive["database"]["id"] == current.get("id")
+        if (archive["database"]["repo-key"], archive["database"]["id"]) in same
     ]
     problems = {
         int(repo["key"]): _in_a_line(str(repo["status"]["message"]))
@@ -222,15 +260,15 @@ def _stock(found: dict[str, Any]) -> Stock:
     return Stock(
         stanza=found["name"],
         labels=tuple(labels),
-        last_wal=max((archive["max"] for archive in ours if archive.get("max")), default=None),
+        last_wal=max((a["max"] for a in archives if a.get("max")), default=None),
         problems=problems,
         system_identifier=str(current.get("system-id") or ""),
         version=str(current.get("version") or ""),
         encrypted=bool(found.get("repo")) and all(r["cipher"] != "none" for r in found["repo"]),
-        archive=str(ours[0]["id"]) if ours else "",
         readable=tuple(
             int(repo["key"]) for repo in found.get("repo") or () if int(repo["key"]) not in problems
         ),
+        archives={int(a["database"]["repo-key"]): str(a["id"]) for a in archives},
     )
 
 
@@ -242,6 +280,7 @@ def _in_a_line(message: str) -> str:
 
 def _label(found: dict[str, Any]) -> Label:
     info, when, archive = found["info"], found["timestamp"], found["archive"]
+    end = (found.get("lsn") or {}).get("stop")
     return Label(
         name=found["label"],
         kind=found["type"],
@@ -257,4 +296,5 @@ def _label(found: dict[str, Any]) -> Label:
         wal_stop=archive["stop"] or "",
         damaged=bool(found.get("error")),
         annotations={str(k): str(v) for k, v in (found.get("annotation") or {}).items()},
+        end=position(end) if end else None,
     )

@@ -15,6 +15,7 @@ _STOPPING = re.compile(
 _TIMELINE = re.compile(
     r"(?:Latest checkpoint's TimeLineID|Min recovery ending loc's timeline): +(\d+)"
 )
+_SEGMENT = re.compile(r"Bytes per WAL segment: +(\d+)")
 # A standby must not have less of these than the server had whose WAL it reads.
 _AT_LEAST = {
     "max_connections": "max_connections setting",
@@ -143,9 +144,9 @@ def timeline(control: str) -> int:
 
 
 def segment_bytes(control: str) -> int:
-    """Size of a WAL segment, of what pg_controldata printed."""
-    found = re.search(r"Bytes per WAL segment: +(\d+)", control)
-    return int(found[1]) if found else 16 << 20  # initdb's own default
+    """Size of every segment of WAL, of what pg_controldata printed; else initdb's own default."""
+    found = _SEGMENT.search(control)
+    return int(found[1]) if found else 16 << 20
 
 
 def complaint(log: str) -> str:

@@ -65,6 +65,8 @@ class State:
         damaged: what a verification found damaged, since the last that found nothing.
         holes: moments in the window that cannot be restored, because WAL is missing.
         bare: numbers of repositories that hold no backup, while another one does.
+        timeline: the one that the window is of: the server's; None where it was not known yet.
+        elsewhere: names of backups of other branches, with which none on that one can begin.
     """
 
     at: datetime
@@ -78,6 +80,8 @@ class State:
     damaged: tuple[str, ...] = ()
     holes: tuple[Hole, ...] = ()
     bare: tuple[int, ...] = ()
+    timeline: int | None = None
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def broken(self) -> Hole | None:
@@ -101,6 +105,7 @@ class State:
                 }
                 for hole in self.holes
             ],
+            "timeline": self.timeline,
             "trouble": self.trouble or None,
             "damaged": list(self.damaged),
             "archiving": archiver.mode != "off" and not archiver.failing if archiver else None,
@@ -129,6 +134,8 @@ class State:
             "chain": [*label.reference, label.name],
             "proven": label.name in self.proven,
             "damaged": label.damaged,
+            "timeline": label.timeline,
+            "other_branch": label.name in self.elsewhere,
         }
 
 

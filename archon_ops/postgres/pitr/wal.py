@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 
 from archon_ops.errors import OpsError
-from archon_ops.model.pitr.gaps import Gap, archived_segments, dropped, gaps
+from archon_ops.model.pitr.gaps import Gap, dropped, gaps
 from archon_ops.model.pitr.labels import Stock, Window
-from archon_ops.model.pitr.wal import last_commit, segment_before
+from archon_ops.model.pitr.timelines import Branch
+from archon_ops.model.pitr.wal import last_commit, timeline_of
+from archon_ops.postgres.pitr.archive import Archive
 from archon_ops.postgres.pitr.pgbackrest import PgBackRest
 
 _SECONDS = 120.0
@@ -33,7 +36,7 @@ def restorable(
     Args:
         backrest: reads the archive.
         pg_waldump: the program, of the server's own version, on the same host.
-        stock: what the repositories hold.
+        stock: what the repositories hold of a branch, or else of their newest timeline.
         segment_bytes: size of every segment.
         run_id: names what is put aside.
         archived: the last segment that the server took for archived, before `stock` was asked for.
@@ -45,52 +48,41 @@ def restorable(
     if not stock.labels or stock.last_wal is None:
         return stock.window(None)
 
-    def commit_in(segment: str) -> datetime | None:
-        return last_archived_commit(backrest, pg_waldump, segment, segment_bytes, run_id)
+    branch = stock.branch or Branch(timeline_of(stock.last_wal))
+    chain = branch.own(Archive(backrest, stock).segments(), segment_bytes)
+    if not chain:
+        return stock.window(None)
 
-    missing = [*gaps(_segments(backrest, stock), segment_bytes)]
-    if end := dropped(archived, stock.last_wal):
+    def commit_in(segment: str) -> datetime | None:
+        back = islice(branch.back_from(segment, segment_bytes), _LOOKED_THROUGH)
+        return _last_commit(backrest, pg_waldump, back, run_id)
+
+    missing = [*gaps(chain, segment_bytes)]
+    if end := dropped(archived, chain[-1]):
         missing.append(end)
     before = known or {}
     lost = {gap: before.get(gap) or commit_in(gap.before) for gap in missing}
-    return stock.window(commit_in(stock.last_wal), lost)
+    return stock.window(commit_in(chain[-1]), lost)
 
 
-def _segments(backrest: PgBackRest, stock: Stock) -> frozenset[str]:
-    """Names of all that are archived: a recovery takes each from any repository that has it."""
-    path = f"archive/{stock.stanza}/{stock.archive}"
-    found: frozenset[str] = frozenset()
-    for number in stock.readable:
-        listed = backrest.run(
-            "repo-ls", f"--repo={number}", "--recurse", positional=(path,), timeout=_SECONDS
-        )
-        found |= archived_segments(listed)
-    return found
-
-
-def last_archived_commit(
-    backrest: PgBackRest, pg_waldump: str, segment: str, segment_bytes: int, run_id: str
+def _last_commit(
+    backrest: PgBackRest, pg_waldump: str, segments: Iterable[str], run_id: str
 ) -> datetime | None:
-    """UTC time of the last commit in the archive; None where the newest segments hold none.
+    """UTC time of the last commit in segments, newest first; None where they hold none.
 
     Args:
         backrest: reads the archive.
         pg_waldump: the program, of the server's own version, on the same host.
-        segment: name of the newest segment that is archived.
-        segment_bytes: size of every segment.
+        segments: names of those that are looked through.
         run_id: names what is put aside.
 
     Raises:
         OpsError: the archive does not give it.
     """
     with _folder(backrest, run_id) as folder:
-        name: str | None = segment
-        for _ in range(_LOOKED_THROUGH):
-            if name is None:
-                return None
+        for name in segments:
             if found := _commit_in(backrest, pg_waldump, name, folder):
                 return found
-            name = segment_before(name, segment_bytes)
     return None
 
 

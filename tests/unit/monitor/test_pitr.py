@@ -12,6 +12,7 @@ from archon_ops.monitor.alerts import alert, worst
 from archon_ops.monitor.answers import Listing, Status
 from archon_ops.monitor.metrics import exposition
 from archon_ops.monitor.panel import panel
+from archon_ops.monitor.pitr import rows, window_text
 from archon_ops.monitor.snapshot import Reader
 from archon_ops.monitor.view import View, local_view
 from archon_ops.settings import load
@@ -66,6 +67,26 @@ def test_it_is_shown_as_a_kind_of_its_own(
     assert 'archon_backup_pitr_stored_bytes{source="archon"} 32' in told
     assert 'archon_backup_pitr_archiving{source="archon"} 1' in told
     assert worst([view]).value == "healthy"
+
+
+def test_a_backup_of_another_branch_is_marked(
+    reader: Reader, put: Put, directory: Directory, now: datetime
+) -> None:
+    """A recovered cluster was backed up, and then the old one was put back into service."""
+    put(1)
+    seen = state(now)
+    full, other = seen.labels
+    other = replace(other, wal_stop="000000020000000000000005")
+    seen = replace(seen, labels=(full, other), timeline=1, elsewhere=(other.name,))
+    found = look(reader, directory, seen, now).snapshot
+    assert found is not None
+    status = Status.model_validate(found.status, strict=False).pitr
+    assert status is not None
+    assert status.timeline == 1
+    assert [(b.timeline, b.other_branch) for b in status.backups] == [(2, True), (None, False)]
+    assert [row[1] for row in rows(seen, now)] == ["incr, other branch", "full"]
+    assert window_text(seen).endswith("; on timeline 1, others by --timeline 2")
+    assert "timeline" not in window_text(state(now))
 
 
 def test_an_archiver_that_fails_is_said_once_and_taken_back(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from archon_ops.model.pitr.gaps import Gap, Hole, archived_segments, dropped, gaps
+from archon_ops.model.pitr.timelines import Ancestor, Branch
 
 SIZE = 16 << 20
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -29,11 +30,16 @@ def test_segments_of_another_size() -> None:
 
 
 def test_an_older_timeline_counts_until_the_next_one_began() -> None:
-    assert gaps([*names(1, 3, 4, 5, 8), *names(2, 5, 6, 7)], SIZE) == ()
-    (found,) = gaps([*names(1, 3, 4), *names(2, 7)], SIZE)
+    second = Branch(2, (Ancestor(1, 5 * SIZE + 7),))
+    assert gaps(second.own([*names(1, 3, 4, 5, 8), *names(2, 5, 6, 7)], SIZE), SIZE) == ()
+    (found,) = gaps(second.own([*names(1, 3, 4), *names(2, 7)], SIZE), SIZE)
     assert [found.before, found.after] == [*names(1, 4), *names(2, 7)]
+    # The first went on, and the second has a hole that is none of its.
+    there = [*names(1, 3, 4, 5, 6), *names(2, 5, 9)]
+    assert gaps(Branch(1).own(there, SIZE), SIZE) == ()
     # One that the third timeline left behind.
-    assert gaps([*names(1, 3, 4), *names(2, 5, 9), *names(3, 4, 5)], SIZE) == ()
+    third = Branch(3, (Ancestor(1, 4 * SIZE + 7),))
+    assert gaps(third.own([*names(1, 3, 4), *names(2, 5, 9), *names(3, 4, 5)], SIZE), SIZE) == ()
 
 
 def test_what_the_server_takes_for_archived_has_to_be_there() -> None:

@@ -10,18 +10,29 @@ from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
 from archon_ops.model.pitr.gaps import Gap
 from archon_ops.model.pitr.labels import parse_info
+from archon_ops.model.pitr.timelines import Ancestor, Branch
 
 START = 1795533337
 
 
-def backup(name: str, start: int, *, kind: str = "full", error: bool = False) -> dict[str, object]:
+def backup(
+    name: str,
+    start: int,
+    *,
+    kind: str = "full",
+    error: bool = False,
+    timeline: int = 1,
+    end: str = "0/3000120",
+) -> dict[str, object]:
+    segment = f"{timeline:08X}0000000000000003"
     return {
         "annotation": {"proof": "abc"},
-        "archive": {"start": "000000010000000000000002", "stop": "000000010000000000000003"},
+        "archive": {"start": f"{timeline:08X}0000000000000002", "stop": segment},
         "database": {"id": 1, "repo-key": 1},
         "error": error,
         "info": {"delta": 30, "repository": {"delta": 6}, "size": 36},
         "label": name,
+        "lsn": {"start": "0/2000028", "stop": end},
         "prior": None,
         "reference": None,
         "timestamp": {"start": start, "stop": start + 12},
@@ -71,7 +82,51 @@ def test_what_it_holds() -> None:
     assert (stock.version, stock.encrypted, stock.exists) == ("17", True, True)
     assert stock.last_wal == "000000010000000000000003"  # not that of the server before
     assert stock.problems == {}
-    assert (stock.archive, stock.readable) == ("17-2", (1,))
+    assert (stock.archives, stock.readable) == ({1: "17-2"}, (1,))
+    assert (first.timeline, first.end) == (1, 0x3000120)
+
+
+def test_a_branch_has_backups_of_its_own() -> None:
+    """Recovered to before B, then put back: C is of the recovery, D of the server that was back."""
+    stock = parse_info(
+        info(
+            backup("A", START),
+            backup("B", START + 100, end="0/5000000"),
+            backup("C", START + 200, timeline=2, end="0/5000000"),
+            backup("D", START + 300, end="0/6000000"),
+        ),
+        "archon",
+    )
+    live, dead = stock.on(Branch(1)), stock.on(Branch(2, (Ancestor(1, 0x4000000),)))
+    assert [label.name for label in live.labels] == ["A", "B", "D"]
+    assert [label.name for label in live.elsewhere] == ["C"]
+    assert [label.name for label in dead.labels] == ["A", "C"]
+    assert [label.name for label in live.on(Branch(2)).labels] == ["C"]  # decided again
+    moment = datetime.fromtimestamp(START + 250, UTC)
+    chosen = [found and found.name for found in (s.newest_before(moment) for s in (live, dead))]
+    assert chosen == ["B", "C"]
+    assert live.window(None).latest == datetime.fromtimestamp(START + 313, UTC)
+    assert (live.window(None).timeline, dead.window(None).timeline) == (1, 2)
+    assert stock.on(Branch(2)).earliest == datetime.fromtimestamp(START + 213, UTC)
+    assert stock.timelines == {1, 2}
+
+
+def test_where_there_is_one_branch_nobody_hears_of_it() -> None:
+    stock = parse_info(info(backup("A", START)), "archon").on(Branch(1))
+    assert (stock.timeline, stock.window(None).timeline) == (1, None)
+
+
+def test_every_repository_counts_its_servers_by_itself() -> None:
+    said = json.loads(info(backup("A", START)))
+    said[0]["db"].append(
+        {"id": 1, "repo-key": 2, "system-id": 7711756426232422421, "version": "17"}
+    )
+    said[0]["archive"].append(
+        {"database": {"id": 1, "repo-key": 2}, "id": "17-1", "max": "000000010000000000000004"}
+    )
+    stock = parse_info(json.dumps(said), "archon")
+    assert stock.archives == {1: "17-2", 2: "17-1"}
+    assert stock.last_wal == "000000010000000000000004"
 
 
 def test_the_window() -> None:

@@ -11,6 +11,7 @@ from archon_ops.model.pitr.recovery import (
     at_time,
     complaint,
     options,
+    segment_bytes,
     server_settings,
     stopped,
     timeline,
@@ -25,6 +26,7 @@ LOG = """\
 CONTROL = """\
 Latest checkpoint's TimeLineID:       2
 Min recovery ending loc's timeline:   3
+Bytes per WAL segment:                67108864
 max_connections setting:              300
 max_prepared_xacts setting:           0
 track_commit_timestamp setting:       off
@@ -61,6 +63,8 @@ def test_the_server_has_what_its_wal_needs_and_nothing_runs_by_itself() -> None:
     assert "event_triggers" not in told
     assert "-c max_prepared_transactions=0" in options(told)
     assert timeline(CONTROL) == 3
+    assert segment_bytes(CONTROL) == 64 << 20
+    assert segment_bytes("") == 16 << 20
 
 
 def test_what_a_shell_would_read_is_refused() -> None:

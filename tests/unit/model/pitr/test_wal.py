@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from archon_ops.model.pitr.wal import is_segment, last_commit, segment_before
+from archon_ops.model.pitr.wal import (
+    is_segment,
+    last_commit,
+    position,
+    segment_before,
+    segment_name,
+    segment_number,
+    timeline_of,
+)
 
 MB = 1 << 20
 
@@ -38,3 +46,12 @@ rmgr: Transaction len (rec/tot):    421/   421, tx: 3, lsn: 0/3, prev 0/2, desc:
 def test_names() -> None:
     assert is_segment("000000010000000000000003")
     assert not is_segment("00000002.history")
+    assert timeline_of("0000001A00000000") == 26
+
+
+def test_places() -> None:
+    assert position("0/16B3748") == 0x16B3748
+    assert position("1A/0000F000") == 0x1A0000F000
+    number = position("1A/0000F000") // (16 * MB)
+    assert segment_name(2, number, 16 * MB) == "000000020000001A00000000"
+    assert segment_number("000000020000001A00000000", 16 * MB) == number
