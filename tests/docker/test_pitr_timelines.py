@@ -94,12 +94,11 @@ def test_a_deletion_is_found_on_the_servers_own_branch(home: House, branches: Br
 
 
 def test_the_latest_is_what_the_live_server_wrote(home: House, branches: Branches) -> None:
-    done = home.run("pitr.restore", "--time", "latest", "--json").ok()
+    done = home.run("pitr.restore", "--time", "latest").ok()
     assert "follows timeline 1" in done.stderr
     assert "the repository has timeline 2 as well" in done.stderr
-    assert done.json["timeline"] == 1
     home.database.psql(f"DELETE FROM {TABLE}")
-    home.run("rescue", done.json["backup"], "--table", "archon_branch", "--yes").ok()
+    home.run("rescue", home.dumps()[-1], "--table", "archon_branch", "--yes").ok()
     assert _rows(home) == ["before", "lives"]
 
 

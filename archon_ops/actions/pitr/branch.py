@@ -114,8 +114,8 @@ def along(
         branch = newest_branch(backrest, stock)
         if others := _others(backrest, stock, branch):
             site.report.warn(
-                f"no server of it says which timeline it is on: {branch.number} is followed, the "
-                f"newest in the repository; there is {_listed(others)} as well: --timeline N"
+                f"timeline {branch.number} is followed, the newest in the repository: no server "
+                f"says which one it is on; there is {_listed(others)} as well: --timeline N"
             )
     return stock.on(branch)
 
