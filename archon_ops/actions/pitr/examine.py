@@ -10,7 +10,7 @@ from typing import Any
 from archon_ops.actions.pitr.reach import Reached, ca_file, configured, program
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.changes import NAMES, archive_command, changes
-from archon_ops.model.pitr.config import masked, render, size_of
+from archon_ops.model.pitr.config import fitting, masked, render, size_of
 from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.plan import SetupPlan
 from archon_ops.model.pitr.recipe import Recipe, dockerfile, override
@@ -93,7 +93,7 @@ def examined(site: Site, at: Reached, *, replace: bool, upgrade: bool) -> SetupP
         check_stanza(stock, now, at.backrest.host.name, upgrade=upgrade)
     settings = configured(site)
     command = archive_command(PROGRAM, settings.config, at.config.stanza)
-    text = render(at.config)
+    text = render(fitting(at.config, version))
     return SetupPlan(
         target=target_of(site.name, at.server.host, site.database, now.system_identifier),
         host=at.backrest.host.name,

@@ -35,8 +35,9 @@ from archon_ops.model.units import human_duration, human_size
 from archon_ops.postgres import cluster_losses, databases, facts
 from archon_ops.postgres.kept import CLUSTER, Kept
 from archon_ops.postgres.pitr.exchange import Exchange, folders_for, name_of
+from archon_ops.postgres.pitr.in_container import Place
 from archon_ops.postgres.pitr.pgbackrest import InContainer
-from archon_ops.postgres.pitr.sandbox import Place, Room
+from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import scalar
 from archon_ops.site import Site

@@ -10,7 +10,8 @@ from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import Config
 from archon_ops.model.pitr.labels import Stock
-from archon_ops.postgres.pitr.sandbox import Place, Plan, Room, room
+from archon_ops.postgres.pitr.in_container import Place, Plan, room
+from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.settings import PitrSettings
 from archon_ops.site import Site
 

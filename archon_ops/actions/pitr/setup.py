@@ -11,7 +11,7 @@ from archon_ops.actions.pitr.reach import Reached, reached
 from archon_ops.actions.quiet import services_stopped, with_services
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.errors import OpsError, PreconditionError
-from archon_ops.model.pitr.config import render
+from archon_ops.model.pitr.config import fitting, render
 from archon_ops.model.pitr.plan import SetupPlan
 from archon_ops.model.report import Silent
 from archon_ops.postgres.pitr.pgbackrest import InContainer
@@ -94,7 +94,8 @@ def _configure(site: Site, at: Reached, planned: SetupPlan) -> None:
         site.report.step("pitr.config", f"Writing {planned.config}")
         for path, data in ca_files(site).items():
             host.write(path, data, mode=0o644)
-        host.write(planned.config, render(at.config).encode())
+        text = render(fitting(at.config, planned.backrest_version))
+        host.write(planned.config, text.encode())
         site.report.ok(f"{planned.config} written (0600)")
     site.report.step("pitr.stanza", f"Stanza {planned.stanza}")
     at.backrest.run(

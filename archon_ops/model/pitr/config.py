@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archon_ops.errors import UsageError
 
@@ -12,6 +12,9 @@ NAME = "pgbackrest.conf"
 ASIDE = "archon_ops"
 _CIPHER = "aes-256-cbc"
 _SHIFT = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+# Since this version incremental backups can hold changed blocks alone; what an older one does not
+# know, it complains of with every segment that it archives.
+_BLOCKS_SINCE = (2, 46)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Repository:
         cipher_pass: encrypts all of it; empty: it is not encrypted. Never shown.
         retention_full, retention_diff: how many are kept; None: all differential ones.
         bundle: whether small files are put together.
-        block: whether incremental backups hold the changed blocks of a file alone.
+        block: whether incremental backups hold the changed blocks of a file alone; None: pgBackRest
+            knows no such thing.
     """
 
     number: int
@@ -61,7 +65,7 @@ class Repository:
     retention_full: int = 2
     retention_diff: int | None = None
     bundle: bool = True
-    block: bool = True
+    block: bool | None = True
 
     @property
     def shown(self) -> str:
@@ -103,6 +107,20 @@ class Config:
     queue_max: str = ""
     spool: str = "/var/spool/pgbackrest"
     locks: str = "/tmp/pgbackrest"  # noqa: S108 - pgBackRest's own default, on the database's host
+
+
+def fitting(config: Config, version: str) -> Config:
+    """The configuration without what a version of pgBackRest does not know.
+
+    Args:
+        config: all that is wanted.
+        version: as it prints it ("2.55.1"); empty where it is not known.
+    """
+    numbers = re.findall(r"\d+", version)[:2]
+    if not numbers or tuple(map(int, numbers)) >= _BLOCKS_SINCE:
+        return config
+    repositories = tuple(replace(one, block=None) for one in config.repositories)
+    return replace(config, repositories=repositories)
 
 
 def render(config: Config) -> str:
@@ -164,7 +182,7 @@ def _repository(repository: Repository) -> list[tuple[str, object]]:
         ("retention-full", repository.retention_full),
         ("retention-diff", repository.retention_diff),
         ("bundle", _yes(repository.bundle)),
-        ("block", _yes(repository.block)),
+        ("block", None if repository.block is None else _yes(repository.block)),
     ]
     return [(f"repo{repository.number}-{name}", value) for name, value in found]
 

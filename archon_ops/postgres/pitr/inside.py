@@ -2,64 +2,98 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from psycopg import conninfo
 
 from archon_ops.errors import OpsError, PreconditionError, UntrustworthyError
-from archon_ops.hosts.described import Container
-from archon_ops.hosts.engine import Engine
 from archon_ops.hosts.process import Finished
+from archon_ops.model.pitr.config import NAME
 from archon_ops.model.pitr.recovery import complaint, options, server_settings, timeline
-from archon_ops.postgres import container as containers
 from archon_ops.postgres import databases
-from archon_ops.postgres.container_programs import find_programs
-from archon_ops.postgres.pitr.pgbackrest import InContainer
+from archon_ops.postgres.pitr.pgbackrest import Host
 
-ROOM = "/var/lib/archon_ops"
-DATA = f"{ROOM}/data"
-SOCKETS = "/var/run/postgresql"
-HBA = f"{ROOM}/pg_hba.conf"
-CONF = f"{ROOM}/postgresql.conf"
 ANSWER_SECONDS = 60.0
-_LOG = f"{ROOM}/server.log"
+# Of the server inside; where no TCP is spoken it only names the socket.
+PORT = 5432
 
 
 class MissedError(UntrustworthyError):
     """The archive ended before the recovery came to where it should stop."""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where the things of a sandbox lie, as its host sees them.
+
+    Attributes:
+        room: its folder; all but the sockets is in it.
+        sockets: folder of the server's socket.
+        addresses: that the server listens at besides; empty: nowhere.
+        elsewhere: folders, one in the other, of which the last is the data directory; empty: that
+            is in the room.
+    """
+
+    room: str
+    sockets: str
+    addresses: str = ""
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> str:
+        """PostgreSQL's data directory."""
+        return self.elsewhere[-1] if self.elsewhere else f"{self.room}/data"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All that have to be made."""
+        return (self.room, *(self.elsewhere or (self.data,)), self.sockets)
+
+    @property
+    def backrest(self) -> str:
+        """Configuration of pgBackRest."""
+        return f"{self.room}/{NAME}"
+
+    @property
+    def conf(self) -> str:
+        """The server's configuration: an empty file."""
+        return f"{self.room}/postgresql.conf"
+
+    @property
+    def hba(self) -> str:
+        """Who is let in."""
+        return f"{self.room}/pg_hba.conf"
+
+    @property
+    def log(self) -> str:
+        """What the server wrote since it was started."""
+        return f"{self.room}/server.log"
+
+
 class Inside:
     """That server; its files may come and go while it is stopped.
 
     Args:
-        engine: where its container is.
-        container: the sandbox.
-        host: the same as the user who owns PostgreSQL's files.
-        role: who is asked for the superuser's name; empty: the container's own user.
+        host: where it runs, as the user who owns PostgreSQL's files.
+        layout: where its things are there.
+        programs: folder (empty: on PATH) and version of PostgreSQL's programs there.
+        role: who is asked for the superuser's name.
         seconds: how long a start, and an answer, may take.
-        data: its data directory.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        container: Container,
-        host: InContainer,
-        role: str,
-        seconds: float,
-        data: str = DATA,
+        self, host: Host, layout: Layout, programs: tuple[str, str], *, role: str, seconds: float
     ) -> None:
-        self._engine = engine
-        self._container = container
         self._host = host
-        self._role = role or container.environment.get("POSTGRES_USER") or "postgres"
+        self._layout = layout
+        self._role = role
         self._seconds = seconds
-        self._data = data
         self._superuser: str | None = None
-        self.folder, self.version = find_programs(engine, container)
+        self.folder, self.version = programs
 
     @property
     def major(self) -> int:
-        """Major version of the image's PostgreSQL."""
+        """Major version of the PostgreSQL there."""
         return int(self.version.partition(".")[0])
 
     @property
@@ -83,15 +117,16 @@ class Inside:
         settings = server_settings(
             self.control(),
             self.major,
-            config_file=CONF,
-            hba_file=HBA,
-            listen_addresses="*",
-            port=str(containers.PORT),
-            unix_socket_directories=SOCKETS,
+            config_file=self._layout.conf,
+            hba_file=self._layout.hba,
+            listen_addresses=self._layout.addresses,
+            port=str(PORT),
+            unix_socket_directories=self._layout.sockets,
             **target,
         )
-        self._host.write(_LOG, b"")
-        self._pg_ctl("start", f"--log={_LOG}", f"--options={options(settings)}")
+        log = self._layout.log
+        self._host.write(log, b"")
+        self._pg_ctl("start", f"--log={log}", f"--options={options(settings)}")
 
     def stop(self) -> None:
         """Stop it; its files stay."""
@@ -100,19 +135,19 @@ class Inside:
     def settle(self) -> None:
         """Stop it for good, with all that it wrote on disk: it was never made to wait for that."""
         self.stop()
-        argv = (self.program("initdb"), "--sync-only", f"--pgdata={self._data}")
+        argv = (self.program("initdb"), "--sync-only", f"--pgdata={self._layout.data}")
         require(self._host.run(argv, timeout=self._seconds), "writing all of it to disk")
 
     def control(self) -> str:
         """What pg_controldata says of the cluster."""
-        argv = (self.program("pg_controldata"), f"--pgdata={self._data}")
+        argv = (self.program("pg_controldata"), f"--pgdata={self._layout.data}")
         done = self._host.run(argv, timeout=ANSWER_SECONDS)
         require(done, "reading the cluster's control file")
         return done.stdout
 
     def log(self) -> str:
         """What it wrote since it was started."""
-        return (self._host.read(_LOG) or b"").decode(errors="replace")
+        return (self._host.read(self._layout.log) or b"").decode(errors="replace")
 
     def ask(self, query: str, database: str = databases.MAINTENANCE) -> str:
         """What the cluster's first superuser is answered, one line a row.
@@ -152,21 +187,17 @@ class Inside:
         return self._superuser
 
     def _psql(self, query: str, database: str, role: str) -> Finished:
-        where = conninfo.make_conninfo(user=role, dbname=database, host=SOCKETS)
+        where = conninfo.make_conninfo(
+            user=role, dbname=database, host=self._layout.sockets, port=PORT
+        )
         argv = (
             self.program("psql"),
             *("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", f"--dbname={where}"),
         )
-        return self._engine.run(
-            self._container.id,
-            argv,
-            timeout=self._seconds,
-            stdin=query.encode(),
-            user=self._host.user,
-        )
+        return self._host.run(argv, timeout=self._seconds, stdin=query.encode())
 
     def _pg_ctl(self, command: str, *args: str) -> None:
-        argv = (self.program("pg_ctl"), command, f"--pgdata={self._data}", *args)
+        argv = (self.program("pg_ctl"), command, f"--pgdata={self._layout.data}", *args)
         wait = () if command == "status" else ("--wait", f"--timeout={round(self._seconds)}")
         done = self._host.run((*argv, *wait), timeout=self._seconds + ANSWER_SECONDS)
         if done.returncode != 0:
@@ -183,8 +214,10 @@ class Inside:
             )
         if "incompatible with server" in log:
             return PreconditionError(
-                f"the backup is of another major version than the image's {self.version}",
-                "bring the image of that version back beside this one, and name its container",
+                f"the backup is of another major version than PostgreSQL {self.version} in "
+                f"{self._host.name}",
+                "bring PostgreSQL of that version back beside this one: a container's image is "
+                "named by container, in archon.toml",
             )
         return OpsError(
             f"the recovered server does not run: {why}",
@@ -195,7 +228,7 @@ class Inside:
 def require(done: Finished, doing: str) -> None:
     """Raises OpsError where a program in the sandbox failed; `doing` says what it was for."""
     if done.returncode != 0:
-        raise OpsError(f"{doing} in the sandbox failed: {done.reason}", "docker ps -a")
+        raise OpsError(f"{doing} in the sandbox failed: {done.reason}", "run the command again")
 
 
 def _segment_missed(log: str) -> str:

@@ -32,7 +32,7 @@ class Host(Protocol):
     def name(self) -> str:
         """As a plan prints it."""
 
-    def run(self, argv: Sequence[str], *, timeout: float) -> Finished:
+    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program there to its end, as the user who owns PostgreSQL's files."""
 
     def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
@@ -61,9 +61,11 @@ class InContainer:
         """As a plan prints it."""
         return f"container {self.container.name}"
 
-    def run(self, argv: Sequence[str], *, timeout: float) -> Finished:
+    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program inside as that user; its words stay those of PostgreSQL's locale C."""
-        return self.engine.run(self.container.id, argv, timeout=timeout, user=self.user)
+        return self.engine.run(
+            self.container.id, argv, timeout=timeout, stdin=stdin, user=self.user
+        )
 
     def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """Put a file of that user's inside: first under another name, so that it is never half."""
@@ -103,9 +105,9 @@ class OnThisMachine:
         """As a plan prints it."""
         return "this machine"
 
-    def run(self, argv: Sequence[str], *, timeout: float) -> Finished:
+    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program as that user: we are that one, or root, who steps down."""
-        return process.run((*self._step_down(), *argv), timeout=timeout)
+        return process.run((*self._step_down(), *argv), timeout=timeout, stdin=stdin)
 
     def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """Put a file of that user's there, whole or not at all."""
@@ -221,6 +223,13 @@ class PgBackRest:
     def info(self, timeout: float = _ANSWER_SECONDS) -> Stock:
         """What the repositories hold; an empty stock where the stanza was never made."""
         return parse_info(self.run("info", "--output=json", timeout=timeout), self.stanza)
+
+
+def free_bytes(host: Host, folder: str) -> int | None:
+    """Room in a folder of a host; None where that cannot be told."""
+    done = host.run(("df", "-Pk", folder), timeout=_ANSWER_SECONDS)
+    fields = done.stdout.splitlines()[-1].split() if done.returncode == 0 else []
+    return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None
 
 
 def not_installed(host: Host) -> PreconditionError:

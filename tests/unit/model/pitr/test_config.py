@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from archon_ops.errors import UsageError
-from archon_ops.model.pitr.config import S3, Config, Repository, masked, render, size_of
+from archon_ops.model.pitr.config import (
+    S3,
+    Config,
+    Repository,
+    fitting,
+    masked,
+    render,
+    size_of,
+)
 
 FOLDER = Repository(1, "/repo", cipher_pass="pass one", retention_full=3)
 BUCKET = Repository(
@@ -68,3 +76,15 @@ def test_what_cannot_stand_in_a_line(value: str) -> None:
 
 def test_sizes_as_pgbackrest_takes_them() -> None:
     assert [size_of(text) for text in ("4GiB", "10B", "")] == [4 << 30, 10, None]
+
+
+@pytest.mark.parametrize("version", ["2.45", "2.9.1"])
+def test_an_old_pgbackrest_is_not_told_what_it_does_not_know(version: str) -> None:
+    text = render(fitting(CONFIG, version))
+    assert "block=" not in text
+    assert "repo2-bundle=y" in text
+
+
+@pytest.mark.parametrize("version", ["2.46", "2.55.1", "3.0", ""])
+def test_a_newer_one_is_told_all(version: str) -> None:
+    assert fitting(CONFIG, version) is CONFIG
