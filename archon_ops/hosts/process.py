@@ -69,6 +69,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     keep: Sequence[int] = (),
+    folder: str | None = None,
 ) -> Finished:
     """Run a program to its end.
 
@@ -78,6 +79,7 @@ def run(
         env: variables on top of `environment()`.
         stdin: bytes for its standard input; None closes it.
         keep: open files that it inherits, a lock that it must hold as long as it lives.
+        folder: its working directory; None: ours.
 
     Raises:
         PreconditionError: the program does not exist or may not be run.
@@ -92,6 +94,7 @@ def run(
             env=environment(env),
             check=False,
             pass_fds=keep,
+            cwd=folder,
         )
     except (FileNotFoundError, PermissionError) as error:
         raise PreconditionError(f"cannot run {argv[0]}: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psycopg
 from psycopg import conninfo
@@ -15,7 +15,7 @@ from archon_ops.postgres.programs import LocalPrograms
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.tools import SUPPORTED_MAJORS, local_tools
 
-_DEFAULT_PORT = "5432"
+_DEFAULT_HOST, _DEFAULT_PORT = "localhost", "5432"
 # What our own code sets; a DSN that sets it otherwise is asking for trouble.
 _OURS = ("application_name", "options", "connect_timeout")
 
@@ -45,6 +45,11 @@ def parse_dsn(dsn: str) -> dict[str, str]:
             "use a password, or a client certificate whose key has no passphrase",
         )
     return {key: str(value) for key, value in parts.items() if key not in _OURS and value}
+
+
+def shown(parts: Mapping[str, str]) -> str:
+    """The server of these parts, as a plan prints it."""
+    return f"{parts.get('host', _DEFAULT_HOST)}:{parts.get('port', _DEFAULT_PORT)}"
 
 
 def _secret_keywords() -> set[str]:
@@ -82,7 +87,7 @@ def opened(
     parts = parse_dsn(dsn)
     parts.pop("dbname", None)
     password = parts.pop("password", "") or password
-    parts.setdefault("host", "localhost")
+    parts.setdefault("host", _DEFAULT_HOST)
     parts.setdefault("port", _DEFAULT_PORT)
     secret = {"password": password} if password else {}
     # pg_dump finds the password in a file; in its environment or arguments others could read it.
@@ -90,7 +95,7 @@ def opened(
         major = _ask_major({**parts, **secret}, database, run_id, connect_seconds)
         yield Server(
             kind="direct",
-            host=f"{parts['host']}:{parts['port']}",
+            host=shown(parts),
             address=parts,
             programs=LocalPrograms(local_tools(major), parts, environment),
             run_id=run_id,

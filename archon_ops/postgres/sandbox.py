@@ -17,6 +17,7 @@ from archon_ops.hosts import flock
 from archon_ops.model.backup import ServerFacts
 from archon_ops.postgres import databases, embedded
 from archon_ops.postgres.cluster import Cluster
+from archon_ops.postgres.pitr import elsewhere
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import Connection
 from archon_ops.postgres.tools import SERVER_PROGRAMS, Tools, local_tools, wheel_tools
@@ -109,6 +110,7 @@ def _removed(place: Path) -> bool:
     try:
         if not flock.take(alive):
             return False
+        elsewhere.remove(place)
         Cluster(wheel_tools(), place / "cluster").remove()  # stopping takes no programs
         shutil.rmtree(place)
         return True

@@ -267,6 +267,8 @@ class PitrSettings(BaseModel):
         socket_folder: where the server's socket is; empty: as the server says.
         config: file of pgBackRest's configuration, on the database's host.
         spool: its folder for WAL under way.
+        scratch: folder of this machine in which clusters of a direct source are recovered; the user
+            who runs PostgreSQL has to get in there.
         zone: time zone of moments that are typed without one; empty: those are refused.
         process_max: processes at once.
         compress: zst, lz4, gz or none.
@@ -286,6 +288,7 @@ class PitrSettings(BaseModel):
     socket_folder: str = ""
     config: str = Field("/etc/pgbackrest/pgbackrest.conf", pattern=r"^/.+/[^/]+$")
     spool: str = Field("/var/spool/pgbackrest", pattern="^/.+")
+    scratch: Path = Path("/var/tmp")  # noqa: S108 - a 0700 folder of a random name is made in it
     zone: str = ""
     process_max: int = Field(2, ge=1, le=999)
     compress: Literal["zst", "lz4", "gz", "none"] = "zst"

@@ -127,7 +127,7 @@ def _checked(site: Site, at: Reached) -> Stock:
     if not stock.exists:
         raise not_there(stock)
     check_stanza(stock, now, at.backrest.host.name)
-    site.report.ok(f"PostgreSQL {now.version} in {at.backrest.host.name}, stanza {stock.stanza}")
+    site.report.ok(f"PostgreSQL {now.version} {at.backrest.host.there}, stanza {stock.stanza}")
     return stock
 
 

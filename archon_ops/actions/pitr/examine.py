@@ -16,7 +16,7 @@ from archon_ops.model.pitr.plan import SetupPlan
 from archon_ops.model.pitr.recipe import Recipe, dockerfile, override
 from archon_ops.model.plan import target_of
 from archon_ops.postgres.pitr.at_host import AtHost
-from archon_ops.postgres.pitr.pgbackrest import PROGRAM, InContainer
+from archon_ops.postgres.pitr.pgbackrest import PROGRAM, InContainer, free_bytes
 from archon_ops.site import Site
 from archon_ops.storage.explain import explained
 
@@ -193,7 +193,7 @@ def _folders(at: Reached) -> dict[str, str]:
 
 def _lacking(at: Reached) -> tuple[str, ...]:
     host = at.backrest.host
-    missing = [] if _version(at) else [f"{PROGRAM} is not installed in {host.name}"]
+    missing = [] if _version(at) else [f"{PROGRAM} is not installed {host.there}"]
     if isinstance(host, InContainer):
         return (*missing, *_lost_with_it(at, host))
     for folder in _folders(at):
@@ -221,12 +221,9 @@ def _remedy(site: Site, at: Reached) -> tuple[dict[str, str], tuple[str, ...]]:
     host = at.backrest.host
     if not isinstance(host, InContainer):
         folders = " ".join(_folders(at))
-        user = site.source.pitr.user
-        return {}, (
-            "apt-get install pgbackrest   # or your system's way",
-            f"install -d -m 0750 -o {user} {folders}",
-            "inv pitr.setup",
-        )
+        install = () if _version(at) else ("apt-get install pgbackrest   # or your system's way",)
+        make = f"install -d -m 0750 -o {site.source.pitr.user} {folders}"
+        return {}, (*install, make, "inv pitr.setup")
     labels = host.container.labels
     context = site.settings.state / "pitr" / site.name
     image = host.engine.image(host.container.image)
@@ -308,6 +305,4 @@ def _notes(at: Reached, now: Facts) -> tuple[str, ...]:
 def free_for_wal(at: Reached) -> int | None:
     """Room where WAL waits to be archived; None where that cannot be told."""
     folder = f"{at.config.data_folder}/pg_wal"  # it may be a link to another disk
-    done = at.backrest.host.run(("df", "-Pk", folder), timeout=_SECONDS)
-    fields = done.stdout.splitlines()[-1].split() if done.returncode == 0 else []
-    return int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None
+    return free_bytes(at.backrest.host, folder)

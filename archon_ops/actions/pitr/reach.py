@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 import psycopg
 
+from archon_ops.actions.pitr.here import confirmed, require_here
 from archon_ops.errors import PreconditionError
 from archon_ops.model.pitr.config import S3, Config, Repository
 from archon_ops.model.pitr.labels import Stock, Window
@@ -78,12 +79,17 @@ def reached(site: Site) -> Iterator[Reached]:
     """The server and its pgBackRest, for the length of the block.
 
     Raises:
-        PreconditionError: it is not configured, or the server cannot be reached.
+        PreconditionError: it is not configured, the server cannot be reached, or it runs on
+            another machine.
     """
     settings = configured(site)
+    if site.source.kind == "direct":
+        require_here(site)
     host = host_of(site)
     with site.server() as server:
         config = config_of(site, server, host)
+        if site.source.kind == "direct":
+            config = confirmed(site, server, host, config, program(server, "psql"))
         yield Reached(server, PgBackRest(host, config.stanza, settings.config), config)
 
 

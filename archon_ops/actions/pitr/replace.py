@@ -27,7 +27,7 @@ from archon_ops.actions.service import remember_kept
 from archon_ops.errors import OpsError, PreconditionError, UntrustworthyError
 from archon_ops.hosts.described import Container
 from archon_ops.model.backup import Manifest
-from archon_ops.model.pitr.config import ASIDE, render
+from archon_ops.model.pitr.config import ASIDE, fitting, render
 from archon_ops.model.pitr.replacement import ReplacementPlan
 from archon_ops.model.plan import target_of
 from archon_ops.model.proof import prove
@@ -280,7 +280,8 @@ def _archive_again(site: Site) -> None:
             if at.backrest.host.read(at.backrest.config) is None:
                 for path, data in ca_files(site).items():
                     at.backrest.host.write(path, data, mode=0o644)
-                at.backrest.host.write(at.backrest.config, render(at.config).encode())
+                told = fitting(at.config, at.backrest.version())
+                at.backrest.host.write(at.backrest.config, render(told).encode())
             at.backrest.run("check", timeout=_CHECK_SECONDS)
     except OpsError as error:
         site.report.warn(f"WAL is not archived: {error.message}; {error.hint}".rstrip("; "))

@@ -226,7 +226,7 @@ def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest
         return at + max(run.site.clock() - began, timedelta(0))
 
     site = replace(run.site, clock=then)
-    like_live = replace(server, host=site.source.container)
+    like_live = replace(server, host=site.source.container or server.host)
     site.report.phase("backup.prerequisites", "Taking What Was Recovered as a Backup")
     ready = check(site, like_live, (), (), allow_empty=True)
     return take(replace(run, site=site), like_live, ready, LABEL)

@@ -5,22 +5,25 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 
+from archon_ops.actions.pitr.here import require_here
 from archon_ops.actions.pitr.reach import ca_file, configured, repositories, stanza_of
 from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import Config
 from archon_ops.model.pitr.labels import Stock
-from archon_ops.postgres.pitr.in_container import Place, Plan, room
+from archon_ops.postgres.direct import parse_dsn, shown
+from archon_ops.postgres.pitr import in_container, on_machine
 from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.settings import PitrSettings
 from archon_ops.site import Site
+from archon_ops.storage.folders import ensure_folder
 
 # Networks of a container that has none of its own.
 _NO_NETWORK = {"host", "none"}
 
 
-def sandbox(site: Site, place: Place | None = None) -> AbstractContextManager[Room]:
-    """An empty one of the source's own image, for the length of the block.
+def sandbox(site: Site, place: in_container.Place | None = None) -> AbstractContextManager[Room]:
+    """An empty one of the source's own image, or on this machine, for the length of the block.
 
     Args:
         site: of the source.
@@ -29,13 +32,16 @@ def sandbox(site: Site, place: Place | None = None) -> AbstractContextManager[Ro
     Raises:
         PreconditionError: it is not configured, or there is nothing to make it of.
     """
-    limits = site.settings.deadlines
-    return room(
+    deadlines, run_id = site.settings.deadlines, site.run_id
+    limits, seconds = (deadlines.connect, deadlines.stall, deadlines.lock), deadlines.restore
+    if site.source.kind == "direct":
+        return on_machine.room(_here(site), run_id=run_id, limits=limits, seconds=seconds)
+    return in_container.room(
         site.engine,
         _plan(site, place),
-        run_id=site.run_id,
-        limits=(limits.connect, limits.stall, limits.lock),
-        seconds=limits.restore,
+        run_id=run_id,
+        limits=limits,
+        seconds=seconds,
         report=site.report,
     )
 
@@ -65,13 +71,27 @@ def require_usable(site: Site, stock: Stock, room: Room) -> None:
         )
 
 
-def _plan(site: Site, place: Place | None) -> Plan:
+def _here(site: Site) -> on_machine.Plan:
+    require_here(site)
     settings, source = configured(site), site.source
-    if source.kind != "container":
-        raise PreconditionError(
-            f"source {site.name} is reached by a DSN: a sandbox is made of a container's image",
-            "on the server itself: pgbackrest restore with --pg1-path of an empty folder",
-        )
+    parts = parse_dsn(source.dsn.get_secret_value())
+    places = site.settings.state / "sandboxes"
+    for folder in (site.settings.state, places):
+        ensure_folder(folder)
+    return on_machine.Plan(
+        config=_config(site, settings),
+        authorities=_authorities(site, settings),
+        scratch=site.settings.path(settings.scratch),
+        places=places,
+        os_user=settings.user,
+        role=settings.role or source.user or settings.user,
+        address={"user": parts["user"]} if "user" in parts else {},
+        shown=shown(parts),
+    )
+
+
+def _plan(site: Site, place: in_container.Place | None) -> in_container.Plan:
+    settings, source = configured(site), site.source
     found = site.engine.find(source.container)
     if not found:
         raise PreconditionError(
@@ -79,15 +99,9 @@ def _plan(site: Site, place: Place | None) -> Plan:
             "of",
             "docker compose up -d in the project that holds the database",
         )
-    config = Config(
-        stanza=stanza_of(site),
-        data_folder="",
-        repositories=repositories(settings),
-        process_max=settings.process_max,
-        compress=settings.compress,
-    )
+    config = _config(site, settings)
     remote = any(r.s3 for r in config.repositories)
-    return Plan(
+    return in_container.Plan(
         source=found[0],
         config=config,
         authorities=_authorities(site, settings),
@@ -97,6 +111,16 @@ def _plan(site: Site, place: Place | None) -> Plan:
         os_user=settings.user,
         role=source.user,
         password=source.password.get_secret_value(),
+    )
+
+
+def _config(site: Site, settings: PitrSettings) -> Config:
+    return Config(
+        stanza=stanza_of(site),
+        data_folder="",
+        repositories=repositories(settings),
+        process_max=settings.process_max,
+        compress=settings.compress,
     )
 
 

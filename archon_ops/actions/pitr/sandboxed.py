@@ -82,5 +82,5 @@ def _looked_into(site: Site, room: Room) -> tuple[tuple[str, ...], tuple[str, ..
     except OpsError as error:
         return (error.message,), ()
     if lines is None:
-        return (), ("heap against indexes: the image has no amcheck",)
+        return (), ("heap against indexes: its PostgreSQL has no amcheck",)
     return lines, ()

@@ -70,7 +70,7 @@ class SetupPlan:
 
     def _lines(self) -> Iterator[str]:
         yield f"Point-in-time recovery of {self.target}"
-        yield f"  server       PostgreSQL {self.server_version} in {self.host}"
+        yield f"  server       PostgreSQL {self.server_version} of {self.host}"
         yield f"  pgBackRest   {self.backrest_version or 'missing'}"
         state = "to be upgraded" if self.upgrade else "there already" if self.made else "to be made"
         yield f"  stanza       {self.stanza}, {state}"

@@ -34,6 +34,9 @@ _QUIET = {
     "synchronous_standby_names": "",
     "shared_preload_libraries": "",
     "session_preload_libraries": "",
+    "external_pid_file": "",
+    "unix_socket_group": "",
+    "stats_temp_directory": "pg_stat_tmp",
     "local_preload_libraries": "",
     "max_logical_replication_workers": "0",
     "autovacuum": "off",
@@ -49,11 +52,11 @@ _QUIET = {
     "hot_standby": "on",
     "shared_buffers": "128MB",
     "huge_pages": "off",
-    "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "event_triggers": "off",
 }
 _SINCE = {"event_triggers": 17}
+_UNTIL = {"stats_temp_directory": 14}
 
 
 @dataclass(frozen=True)
@@ -112,18 +115,23 @@ def stopped(log: str, last_commit: datetime | None) -> Stopped:
     return Stopped(last_commit, datetime.fromisoformat(at).astimezone(UTC), int(transaction))
 
 
-def server_settings(control: str, major: int, **more: str) -> dict[str, str]:
+def server_settings(
+    control: str, major: int, wal_megabytes: int = 4096, **more: str
+) -> dict[str, str]:
     """What the server of a recovered cluster is told besides what stands in its own files.
 
     Args:
         control: what pg_controldata printed of the cluster.
         major: its major version.
+        wal_megabytes: of WAL that may gather; a few segments do in any case.
         more: settings that depend on where it runs.
     """
     told = dict(line.split(":", 1) for line in control.splitlines() if ":" in line)
     least = {n: told[label].strip() for n, label in _AT_LEAST.items() if label in told}
-    quiet = {n: v for n, v in _QUIET.items() if major >= _SINCE.get(n, 0)}
-    return {**quiet, **least, **more}
+    quiet = {n: v for n, v in _QUIET.items() if _SINCE.get(n, 0) <= major <= _UNTIL.get(n, major)}
+    segment = int(told.get("Bytes per WAL segment", "0")) >> 20
+    gathers = {"max_wal_size": f"{max(wal_megabytes, 4 * segment)}MB"}
+    return {**quiet, **gathers, **least, **more}
 
 
 def options(settings: Mapping[str, str]) -> str:

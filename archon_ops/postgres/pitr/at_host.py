@@ -44,10 +44,15 @@ class AtHost:
         done = self.host.run(argv, timeout=_SECONDS)
         if done.returncode == 2:  # psql's own for a connection that failed
             raise PreconditionError(
-                f"role {self.config.user} cannot reach the server over its socket on "
-                f"{self.host.name}: {done.reason}",
+                f"role {self.config.user} cannot reach the server over its socket "
+                f"{self.host.there}: {done.reason}",
                 "set pitr.role to a superuser that pg_hba.conf lets in there (local … trust, peer)",
             )
+        if done.returncode in (126, 127):
+            raise PreconditionError(
+                f"PostgreSQL's user cannot run {self.psql} {self.host.there}: {done.reason}",
+                "install the system's package of PostgreSQL's programs, of the server's version",
+            )
         if done.returncode != 0:
-            raise OpsError(f"the server on {self.host.name} refused: {done.reason}")
+            raise OpsError(f"the server {self.host.there} refused: {done.reason}")
         return done.stdout.strip()

@@ -83,6 +83,7 @@ class _Quarters:
     """The container, furnished by `Room`."""
 
     rules = _RULES
+    spare_bytes = 256 << 20
 
     def __init__(
         self,

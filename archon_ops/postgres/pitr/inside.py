@@ -32,12 +32,14 @@ class Layout:
         addresses: that the server listens at besides; empty: nowhere.
         elsewhere: folders, one in the other, of which the last is the data directory; empty: that
             is in the room.
+        wal_megabytes: of WAL that the server may gather before its files have to do without.
     """
 
     room: str
     sockets: str
     addresses: str = ""
     elsewhere: tuple[str, ...] = ()
+    wal_megabytes: int = 4096
 
     @property
     def data(self) -> str:
@@ -117,6 +119,7 @@ class Inside:
         settings = server_settings(
             self.control(),
             self.major,
+            self._layout.wal_megabytes,
             config_file=self._layout.conf,
             hba_file=self._layout.hba,
             listen_addresses=self._layout.addresses,
@@ -214,8 +217,8 @@ class Inside:
             )
         if "incompatible with server" in log:
             return PreconditionError(
-                f"the backup is of another major version than PostgreSQL {self.version} in "
-                f"{self._host.name}",
+                f"the backup is of another major version than PostgreSQL {self.version} "
+                f"{self._host.there}",
                 "bring PostgreSQL of that version back beside this one: a container's image is "
                 "named by container, in archon.toml",
             )

@@ -32,6 +32,10 @@ class Host(Protocol):
     def name(self) -> str:
         """As a plan prints it."""
 
+    @property
+    def there(self) -> str:
+        """The same, as the place where something is."""
+
     def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program there to its end, as the user who owns PostgreSQL's files."""
 
@@ -60,6 +64,11 @@ class InContainer:
     def name(self) -> str:
         """As a plan prints it."""
         return f"container {self.container.name}"
+
+    @property
+    def there(self) -> str:
+        """The same, as the place where something is."""
+        return f"in {self.name}"
 
     def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program inside as that user; its words stay those of PostgreSQL's locale C."""
@@ -96,46 +105,70 @@ class OnThisMachine:
 
     Attributes:
         user: who owns PostgreSQL's files.
+        folder: working directory of programs; ours may be closed to that user.
     """
 
     user: str
+    folder: str = "/"
 
     @property
     def name(self) -> str:
         """As a plan prints it."""
         return "this machine"
 
+    @property
+    def there(self) -> str:
+        """The same, as the place where something is."""
+        return "on this machine"
+
     def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes | None = None) -> Finished:
         """Run a program as that user: we are that one, or root, who steps down."""
-        return process.run((*self._step_down(), *argv), timeout=timeout, stdin=stdin)
+        return process.run(
+            (*self._step_down(), *argv), timeout=timeout, stdin=stdin, folder=self.folder
+        )
 
     def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """Put a file of that user's there, whole or not at all."""
         fresh = Path(path).with_name(f".{Path(path).name}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            if os.geteuid() == 0:
-                found = pwd.getpwnam(self.user)
-                os.fchown(file.fileno(), found.pw_uid, found.pw_gid)
-            file.write(data)
-        fresh.replace(path)
+        try:
+            fresh.unlink(missing_ok=True)
+            # The folder is that user's: a link that stands there is not followed.
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                self.give(file.fileno())
+                file.write(data)
+            fresh.replace(path)
+        except OSError as error:
+            raise PreconditionError(
+                f"cannot write {path}: {error.strerror}",
+                f"run the command as {self.user}, or as root",
+            ) from error
 
     def read(self, path: str) -> bytes | None:
         """A file there; None where there is none."""
         done = self.run(("cat", path), timeout=_ANSWER_SECONDS)
         return done.stdout.encode() if done.returncode == 0 else None
 
-    def _step_down(self) -> tuple[str, ...]:
+    def give(self, descriptor: int) -> None:
+        """Make what we have opened that user's own."""
+        found = self._found()
+        if os.geteuid() == 0:
+            os.fchown(descriptor, found.pw_uid, found.pw_gid)
+
+    def _found(self) -> pwd.struct_passwd:
         try:
-            found = pwd.getpwnam(self.user)
+            return pwd.getpwnam(self.user)
         except KeyError as error:
             raise PreconditionError(
                 f"there is no user {self.user} on this machine",
                 "set pitr.user to the one that PostgreSQL runs as",
             ) from error
+
+    def _step_down(self) -> tuple[str, ...]:
+        found = self._found()
         if os.geteuid() == found.pw_uid:
-            return ()
+            return ("env",)  # says in the same way that there is no such program
         if os.geteuid() != 0:
             raise PreconditionError(
                 f"PostgreSQL's files belong to {self.user}, and only that user may back them up",
@@ -235,9 +268,7 @@ def free_bytes(host: Host, folder: str) -> int | None:
 def not_installed(host: Host) -> PreconditionError:
     """The error for a host without pgBackRest."""
     return PreconditionError(
-        f"there is no pgbackrest in {host.name}"
-        if isinstance(host, InContainer)
-        else f"there is no pgbackrest on {host.name}",
+        f"there is no pgbackrest {host.there}",
         "inv pitr.setup shows how it gets there, so that it stays",
     )
 

@@ -22,8 +22,6 @@ from archon_ops.postgres.pitr.pgbackrest import Host, PgBackRest, free_bytes
 from archon_ops.postgres.server import Server
 
 _POLL_SECONDS = 0.1
-# Room for WAL on its way, besides the cluster itself.
-_SPARE_BYTES = 256 << 20
 
 
 class Quarters(Protocol):
@@ -40,6 +38,10 @@ class Quarters(Protocol):
     @property
     def serves(self) -> bool:
         """Whether the cluster in it is to replace the source's."""
+
+    @property
+    def spare_bytes(self) -> int:
+        """Room that has to be left besides the cluster: for WAL on its way, and for neighbours."""
 
     @property
     def rules(self) -> bytes:
@@ -156,7 +158,7 @@ class Room:
         Raises:
             PreconditionError: it does not.
         """
-        wanted = needed + _SPARE_BYTES
+        wanted = needed + self._quarters.spare_bytes
         free = free_bytes(self._quarters.host, self._quarters.layout.data)
         if free is not None and free < wanted:
             raise self._quarters.no_room(wanted, free)

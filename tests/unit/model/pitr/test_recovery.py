@@ -82,3 +82,17 @@ def test_what_a_shell_would_read_is_refused() -> None:
 )
 def test_the_cause_is_found_in_the_log(log: str, says: str) -> None:
     assert complaint(log) == says
+
+
+def test_no_file_of_the_sources_is_written_over() -> None:
+    """Both may have been set on the source, with paths that are the same on its own machine."""
+    old, new = server_settings(CONTROL, 14), server_settings(CONTROL, 15)
+    assert (old["external_pid_file"], new["external_pid_file"]) == ("", "")
+    assert old["stats_temp_directory"] == "pg_stat_tmp"
+    assert "stats_temp_directory" not in new
+
+
+def test_little_wal_gathers_but_enough_for_a_server_to_start() -> None:
+    control = f"{CONTROL}Bytes per WAL segment:                1073741824\n"
+    assert server_settings(CONTROL, 15, 512)["max_wal_size"] == "512MB"
+    assert server_settings(control, 15, 512)["max_wal_size"] == "4096MB"
