@@ -41,9 +41,12 @@ def services_stopped(site: Site, details: dict[str, object]) -> Iterator[None]:
         site.report.step("restore.stopping", f"to be stopped: {', '.join(names) or 'none'}")
 
     def forget(verdicts: tuple[Verdict, ...]) -> None:
+        again = bool(details.get(STOPPED))
         details[STOPPED] = []
         details[NOT_BACK] = [verdict.name for verdict in verdicts if not verdict.well]
-        site.report.step("restore.started", "services were started again")
+        site.report.step(
+            "restore.started", "services were started again" if again else "no service to start"
+        )
 
     with stopped(site.services(), site.report, remember, forget):
         yield

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 
+from archon_ops.actions.pitr.lacking import lacking_on, remedy, version_on
 from archon_ops.actions.pitr.reach import Reached, ca_file, configured, program
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.changes import NAMES, archive_command, changes
 from archon_ops.model.pitr.config import fitting, masked, render, size_of
 from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.plan import SetupPlan
-from archon_ops.model.pitr.recipe import Recipe, dockerfile, override
 from archon_ops.model.plan import target_of
 from archon_ops.postgres.pitr.at_host import AtHost
 from archon_ops.postgres.pitr.pgbackrest import PROGRAM, InContainer, free_bytes
@@ -21,10 +20,6 @@ from archon_ops.site import Site
 from archon_ops.storage.explain import explained
 
 _SECONDS = 60.0
-_DOCKERFILE, _OVERRIDE = "Dockerfile", "compose.pitr.yml"
-_SERVICE = "com.docker.compose.service"
-_FILES = "com.docker.compose.project.config_files"
-_PROJECT = "com.docker.compose.project"
 _SHARING = """
 SELECT coalesce(datname, '-') || ': ' || count(*) || ' sessions'
        || coalesce(' of ' || string_agg(DISTINCT nullif(application_name, ''), ', '), '')
@@ -85,9 +80,9 @@ def examined(site: Site, at: Reached, *, replace: bool, upgrade: bool) -> SetupP
         PreconditionError: the stanza is another server's, or it archives in another way.
     """
     now = facts(at)
-    lacking = _lacking(at)
-    files, commands = _remedy(site, at) if lacking else ({}, ())
-    version = _version(at)
+    lacking = lacking_on(at)
+    files, commands = remedy(site, at) if lacking else ({}, ())
+    version = version_on(at)
     stock = None if lacking else _stock(at)
     if stock and stock.exists:
         check_stanza(stock, now, at.backrest.host.name, upgrade=upgrade)
@@ -157,13 +152,6 @@ def _other_server(stock: Stock, now: Facts) -> bool:
     return (stock.system_identifier, stock.version) != (now.system_identifier, now.major)
 
 
-def _version(at: Reached) -> str:
-    try:
-        return at.backrest.version()
-    except PreconditionError:
-        return ""
-
-
 def _stock(at: Reached) -> Stock | None:
     """What the repositories hold; None where there is no configuration to ask by yet."""
     if at.backrest.host.read(at.backrest.config) is None:
@@ -177,92 +165,6 @@ def _stock(at: Reached) -> Stock | None:
 def _config_differs(site: Site, at: Reached, text: str) -> bool:
     wanted = {at.backrest.config: text.encode(), **ca_files(site)}
     return any(at.backrest.host.read(path) != data for path, data in wanted.items())
-
-
-def _folders(at: Reached) -> dict[str, str]:
-    """Folders of the host that have to outlive its container -> what a volume is called."""
-    config = str(PurePosixPath(at.backrest.config).parent)
-    found = {config: "pitr-config"}
-    for repository in at.config.repositories:
-        if repository.s3 is None:
-            found[repository.path] = f"pitr-repo{repository.number}"
-    if at.config.asynchronous:
-        found[at.config.spool] = "pitr-spool"
-    return found
-
-
-def _lacking(at: Reached) -> tuple[str, ...]:
-    host = at.backrest.host
-    missing = [] if _version(at) else [f"{PROGRAM} is not installed {host.there}"]
-    if isinstance(host, InContainer):
-        return (*missing, *_lost_with_it(at, host))
-    for folder in _folders(at):
-        if host.run(("test", "-d", folder), timeout=_SECONDS).returncode != 0:
-            missing.append(f"there is no folder {folder} on {host.name}")
-    return tuple(missing)
-
-
-def _lost_with_it(at: Reached, host: InContainer) -> tuple[str, ...]:
-    """What is in a container now and would not be in the one that compose makes tomorrow."""
-    path = host.run(("which", PROGRAM), timeout=_SECONDS).stdout.strip()
-    added = host.engine.added(host.container.id)
-    mounts = [PurePosixPath(str(m.get("Destination", "-"))) for m in host.container.mounts]
-    found = [f"{path} was put into {host.name} and is not in its image"] if path in added else []
-    for folder in _folders(at):
-        if not any(PurePosixPath(folder).is_relative_to(mount) for mount in mounts):
-            found.append(f"{folder} lies in {host.name} itself, and goes with it")
-    if at.config.asynchronous and not host.container.init:
-        found.append("pitr.asynchronous wants `init: true`: PostgreSQL is process 1")
-    return tuple(found)
-
-
-def _remedy(site: Site, at: Reached) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Files that bring what is missing, and the commands for it."""
-    host = at.backrest.host
-    if not isinstance(host, InContainer):
-        folders = " ".join(_folders(at))
-        install = () if _version(at) else ("apt-get install pgbackrest   # or your system's way",)
-        make = f"install -d -m 0750 -o {site.source.pitr.user} {folders}"
-        return {}, (*install, make, "inv pitr.setup")
-    labels = host.container.labels
-    context = site.settings.state / "pitr" / site.name
-    image = host.engine.image(host.container.image)
-    service = labels.get(_SERVICE) or host.container.name
-    recipe = Recipe(
-        image=image.reference,
-        image_user=image.user,
-        manager=_manager(host),
-        user=host.user,
-        folders=_folders(at),
-        service=service,
-        context=str(context),
-        tag=f"archon-ops-pitr-{site.name}",
-    )
-    own = [name for name in labels.get(_FILES, "").split(",") if name]
-    base = _base_text(own)
-    project = ("--project-name", labels[_PROJECT]) if _PROJECT in labels else ()
-    given = [f"--file {name}" for name in own or ["COMPOSE_FILE_OF_THE_DATABASE"]]
-    up = ("docker", "compose", *project, *given, f"--file {context / _OVERRIDE}")
-    return (
-        {
-            str(context / _DOCKERFILE): dockerfile(recipe),
-            str(context / _OVERRIDE): override(recipe, base),
-        },
-        (f"{' '.join(up)} up -d --build {service}", "inv pitr.setup"),
-    )
-
-
-def _base_text(own: list[str]) -> str:
-    """The project's compose file, as far as it can be read here."""
-    try:
-        return Path(own[0]).read_text(encoding="utf-8") if own else ""
-    except OSError:
-        return ""
-
-
-def _manager(host: InContainer) -> str:
-    done = host.run(("which", "apk"), timeout=_SECONDS)
-    return "apk" if done.returncode == 0 else "apt"
 
 
 def _sharing(at: Reached) -> tuple[str, ...]:
