@@ -44,6 +44,15 @@ from archon_ops.site import Site
 
 Confirm = Callable[[ReplacementPlan], None]
 _CHECK_SECONDS = 120.0
+# What the recovery was told stands in the cluster's own settings, and names files of the sandbox.
+_FORGOTTEN = (
+    "restore_command",
+    "recovery_target_time",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_timeline",
+    "recovery_target_action",
+)
 _TIMELINE = "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"
 
 
@@ -164,6 +173,7 @@ def replace_cluster(
         comment=None,
         scope=CLUSTER,
     )
+    room.inside.ask("\n".join(f"ALTER SYSTEM RESET {name};" for name in _FORGOTTEN))
     room.inside.settle()
     timeline = room.inside.timeline
     exchange = Exchange(room.host, successor.place.live, site.report)
