@@ -149,7 +149,7 @@ def aim_at_point(stock: Stock, name: str) -> Aim:
                 f"point {name} is of timeline {label.timeline}, and {stock.timeline} is followed",
                 f"--timeline {label.timeline}",
             )
-    sound = [label for label in stock.labels if not label.damaged]
+    sound = [label for label in stock.labels if label.usable]
     right_before = [label for label in sound if point_name(label.name) == name]
     oldest = sound[0] if sound else newest(stock)
     stop = Stop("name", name, stock.timeline)
@@ -272,7 +272,7 @@ def newest(stock: Stock) -> Label:
     Raises:
         PreconditionError: there is none.
     """
-    sound = [label for label in stock.labels if not label.damaged]
+    sound = [label for label in stock.labels if label.usable]
     if not sound:
         raise PreconditionError(
             f"the repository holds no sound backup of {stock.stanza}"

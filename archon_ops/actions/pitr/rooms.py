@@ -10,6 +10,7 @@ from archon_ops.actions.pitr.reach import ca_file, configured, repositories, sta
 from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import Config
+from archon_ops.model.pitr.failures import not_there
 from archon_ops.model.pitr.labels import Stock
 from archon_ops.postgres.direct import parse_dsn, shown
 from archon_ops.postgres.pitr import in_container, on_machine
@@ -52,6 +53,8 @@ def require_usable(site: Site, stock: Stock, room: Room) -> None:
     Raises:
         PreconditionError: it holds nothing, or another version's.
     """
+    if not stock.exists and stock.unreadable:
+        raise not_there(stock)
     if not stock.exists or not stock.labels:
         where = ", ".join(r.shown for r in repositories(configured(site)))
         what = "no backup" if stock.exists else f"nothing of a stanza {stock.stanza}"

@@ -12,7 +12,7 @@ from archon_ops.actions.pitr.examine import asked, check_stanza, facts, free_for
 from archon_ops.actions.pitr.reach import Reached, last_archived, reached, window
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.labels import Label, Stock
 from archon_ops.model.pitr.state import Archiver, State
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept
@@ -42,6 +42,8 @@ def look(site: Site, at: Reached) -> State:
     archived = last_archived(site, at)  # first: whatever it says has to be in a repository by then
     stock = at.backrest.info()
     before = kept.recall(site.directory)
+    if not stock.exists and (stock.unreadable or (before and before.labels)):
+        raise not_there(stock)  # and what was known of it stays
     known = ours(site, at, stock)
     branch = live_branch(site, at, stock) if known else newest_branch(at.backrest, stock)
     followed = stock.on(branch)
@@ -49,7 +51,7 @@ def look(site: Site, at: Reached) -> State:
     state = State(
         at=site.clock(),
         stanza=stock.stanza,
-        labels=stock.labels,
+        labels=_with_unreadable(stock, before),
         proven=kept.proven_labels(site.directory),
         earliest=found.earliest,
         latest=found.latest,
@@ -101,6 +103,13 @@ def archiver(at: Reached) -> Archiver:
         free_bytes=free_for_wal(at),
         mode=found["mode"],
     )
+
+
+def _with_unreadable(stock: Stock, before: State | None) -> tuple[Label, ...]:
+    """The backups, and those that were known of repositories that cannot be read now."""
+    known = before.labels if before and before.stanza == stock.stanza else ()
+    gone = [label for label in known if label.repository in stock.unreadable]
+    return tuple(sorted((*stock.labels, *gone), key=lambda label: label.stopped_at))
 
 
 def _trouble(stock: Stock) -> str:

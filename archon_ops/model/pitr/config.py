@@ -11,6 +11,11 @@ NAME = "pgbackrest.conf"
 # Folder in a data directory in which a whole other cluster waits to serve, or to serve again.
 ASIDE = "archon_ops"
 _CIPHER = "aes-256-cbc"
+# What reads is patient: a repository that was away for most of a minute ends nothing. pgBackRest's
+# own two tries, fifteen seconds apart, are left to what writes, for which its lock is held.
+_PATIENT: list[tuple[str, object]] = [("job-retry", 6), ("job-retry-interval", 10)]
+# What only asks has to say soon that nobody answers: it waits three times for so long.
+_QUICK: list[tuple[str, object]] = [("io-timeout", 10)]
 _SHIFT = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 # Since this version incremental backups can hold changed blocks alone; what an older one does not
 # know, it complains of with every segment that it archives.
@@ -153,7 +158,14 @@ def render(config: Config) -> str:
         ("pg1-user", config.user),
         ("pg1-database", config.database),
     ]
-    return f"[global]\n{_lines(general)}\n[{config.stanza}]\n{_lines(server)}"
+    sections = {
+        "global": general,
+        "global:restore": _PATIENT,
+        "global:verify": _PATIENT,
+        "global:info": _QUICK,
+        config.stanza: server,
+    }
+    return "\n".join(f"[{name}]\n{_lines(pairs)}" for name, pairs in sections.items())
 
 
 def size_of(text: str) -> int | None:

@@ -35,12 +35,13 @@ def reason(text: str, code: int) -> str:
 
 def not_there(stock: Stock) -> PreconditionError:
     """The error for a stanza that no repository shows."""
-    number, said = min(stock.problems.items(), default=(0, ""))
-    if said and not said.startswith("missing stanza"):
+    if stock.unreadable:
+        number, said = min(stock.unreadable.items())
         return PreconditionError(
             f"repository {number} of {stock.stanza} cannot be read: {said}",
             "is it reachable, and are its keys and its cipher_pass right?",
         )
+    said = next(iter(stock.problems.values()), "")
     return PreconditionError(
         f"stanza {stock.stanza} is in no repository: {said or 'nothing was made there yet'}",
         "a new one: inv pitr.setup; or bring the repository back",

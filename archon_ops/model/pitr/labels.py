@@ -35,6 +35,7 @@ class Label:
         damaged: whether pages with wrong checksums were found in it.
         annotations: what we wrote beside it.
         end: position in the WAL from which on it is consistent; None where it is not told.
+        older: whether it is of the server before an upgrade, which the one of now cannot run.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Label:
     damaged: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
     end: int | None = None
+    older: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a recovery may begin with it."""
+        return not self.damaged and not self.older
 
     @property
     def timeline(self) -> int | None:
@@ -158,9 +165,15 @@ class Stock:
         return bool(self.system_identifier)
 
     @property
+    def unreadable(self) -> dict[int, str]:
+        """Those of the problems that say more than that nothing was ever made there."""
+        found = self.problems.items()
+        return {number: said for number, said in found if not said.startswith("missing stanza")}
+
+    @property
     def earliest(self) -> datetime | None:
         """From when on a recovery can end."""
-        return min((label.usable_from for label in self.labels if not label.damaged), default=None)
+        return min((label.usable_from for label in self.labels if label.usable), default=None)
 
     def window(
         self,
@@ -173,7 +186,7 @@ class Stock:
             last_commit: time of the last one that is archived, if that is known.
             lost: what WAL is missing, and when the last commit before it was.
         """
-        ends = [label.usable_from for label in self.labels if not label.damaged]
+        ends = [label.usable_from for label in self.labels if label.usable]
         holes = tuple(
             Hole(gap, since or self._held(gap), self._ended(gap))
             for gap, since in (lost or {}).items()
@@ -193,13 +206,13 @@ class Stock:
 
     def newest_before(self, moment: datetime) -> Label | None:
         """The backup that a recovery to a moment begins with."""
-        fitting = [b for b in self.labels if b.usable_from <= moment and not b.damaged]
+        fitting = [b for b in self.labels if b.usable_from <= moment and b.usable]
         return max(fitting, key=lambda label: label.stopped_at, default=None)
 
     def _matters(self, gap: Gap) -> bool:
         """Whether a recovery from any backup would come to it."""
         return not gap.after or any(
-            label.wal_start[8:] < gap.after[8:] for label in self.labels if not label.damaged
+            label.wal_start[8:] < gap.after[8:] for label in self.labels if label.usable
         )
 
     def _held(self, gap: Gap) -> datetime | None:
@@ -207,7 +220,7 @@ class Stock:
         ahead = [
             label.usable_from
             for label in self.labels
-            if label.wal_stop[8:] <= gap.before[8:] and not label.damaged
+            if label.wal_stop[8:] <= gap.before[8:] and label.usable
         ]
         return max(ahead, default=None)
 
@@ -216,7 +229,7 @@ class Stock:
         behind = [
             label.usable_from
             for label in self.labels
-            if gap.after and label.wal_start[8:] >= gap.after[8:] and not label.damaged
+            if gap.after and label.wal_start[8:] >= gap.after[8:] and label.usable
         ]
         return min(behind, default=None)
 
@@ -240,13 +253,16 @@ def parse_info(text: str, stanza: str) -> Stock:
 
 def _stock(found: dict[str, Any]) -> Stock:
     current: dict[str, Any] = max(found.get("db") or (), key=lambda db: int(db["id"]), default={})
-    labels = sorted(map(_label, found.get("backup") or ()), key=lambda label: label.stopped_at)
     # Each repository counts the servers that it has seen by itself.
     same = {
         (db["repo-key"], db["id"])
         for db in found.get("db") or ()
         if (db["system-id"], db["version"]) == (current["system-id"], current["version"])
     }
+    labels = sorted(
+        (_label(backup, same) for backup in found.get("backup") or ()),
+        key=lambda label: label.stopped_at,
+    )
     archives = [
         archive
         for archive in found.get("archive") or ()
@@ -278,7 +294,7 @@ def _in_a_line(message: str) -> str:
     return message.partition("\n")[0] + (f" {code[1]}" if code else "")
 
 
-def _label(found: dict[str, Any]) -> Label:
+def _label(found: dict[str, Any], same: set[tuple[int, int]]) -> Label:
     info, when, archive = found["info"], found["timestamp"], found["archive"]
     end = (found.get("lsn") or {}).get("stop")
     return Label(
@@ -297,4 +313,5 @@ def _label(found: dict[str, Any]) -> Label:
         damaged=bool(found.get("error")),
         annotations={str(k): str(v) for k, v in (found.get("annotation") or {}).items()},
         end=position(end) if end else None,
+        older=(found["database"]["repo-key"], found["database"]["id"]) not in same,
     )

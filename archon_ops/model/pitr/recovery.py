@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -57,6 +58,17 @@ _QUIET = {
 }
 _SINCE = {"event_triggers": 17}
 _UNTIL = {"stats_temp_directory": 14}
+# A segment that is not there ends a recovery; a repository that cannot be read must not: PostgreSQL
+# takes any status up to 125 for the first. So it is asked again, and then the server gives up.
+_FETCH_SCRIPT = """#!/bin/sh
+for pause in 0 1 4 10 15 20; do
+    sleep "$pause"
+    {fetch} "$1" "$2"
+    code=$?
+    [ "$code" -gt 1 ] || exit "$code"
+done
+exit 126
+"""
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,15 @@ def segment_bytes(control: str) -> int:
     """Size of every segment of WAL, of what pg_controldata printed; else initdb's own default."""
     found = _SEGMENT.search(control)
     return int(found[1]) if found else 16 << 20
+
+
+def fetch_script(argv: Sequence[str]) -> str:
+    """The restore_command's script; it is given the name of a segment, and where to put it.
+
+    Args:
+        argv: what fetches one, where that is added.
+    """
+    return _FETCH_SCRIPT.format(fetch=shlex.join(argv))
 
 
 def complaint(log: str) -> str:

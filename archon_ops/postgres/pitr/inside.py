@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from psycopg import conninfo
@@ -215,6 +216,11 @@ class Inside:
                 f"the archive ends before the moment: {_segment_missed(log)}",
                 "inv pitr.list says what can be restored; inv pitr.verify names what is damaged",
             )
+        if "could not restore file" in log:
+            return OpsError(
+                f"the archive does not give WAL back, asked again and again: {_said(log)}",
+                "is the repository reachable? inv pitr.verify reads all of it",
+            )
         if "incompatible with server" in log:
             return PreconditionError(
                 f"the backup is of another major version than PostgreSQL {self.version} "
@@ -232,6 +238,12 @@ def require(done: Finished, doing: str) -> None:
     """Raises OpsError where a program in the sandbox failed; `doing` says what it was for."""
     if done.returncode != 0:
         raise OpsError(f"{doing} in the sandbox failed: {done.reason}", "run the command again")
+
+
+def _said(log: str) -> str:
+    """What pgBackRest said of a repository, in the most telling of its lines."""
+    told = re.findall(r"(?:WARN|ERROR|DETAIL): +(?:\[\d+\]: )?(repo\d+: .+)", log)
+    return told[-1] if told else complaint(log)
 
 
 def _segment_missed(log: str) -> str:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.config import Config, fitting, render
-from archon_ops.model.pitr.recovery import Stop, Stopped, complaint, stopped
+from archon_ops.model.pitr.recovery import Stop, Stopped, complaint, fetch_script, stopped
 from archon_ops.postgres.pitr.inside import ANSWER_SECONDS, Inside, Layout
 from archon_ops.postgres.pitr.pgbackrest import Host, PgBackRest, free_bytes
 from archon_ops.postgres.server import Server
@@ -105,6 +105,11 @@ class Room:
         """
         return self._quarters.inside
 
+    @property
+    def _fetch(self) -> str:
+        """The script that fetches WAL."""
+        return f"{self._quarters.layout.room}/archive-get"
+
     def furnish(self) -> None:
         """Put in what pgBackRest and the server need; no data yet.
 
@@ -125,6 +130,8 @@ class Room:
         ours = {layout.backrest: text.encode(), layout.hba: self._quarters.rules, layout.conf: b""}
         for path, data in {**ours, **self._authorities}.items():
             self._quarters.host.write(path, data)
+        fetch = fetch_script(self.backrest.argv("archive-get"))
+        self._quarters.host.write(self._fetch, fetch.encode(), mode=0o700)
 
     def restore(self, stop: Stop, *, backup: str | None, again: bool = False) -> None:
         """Bring the files of a backup back, and say where the recovery shall stop.
@@ -146,6 +153,7 @@ class Room:
             "restore",
             *never,
             f"--tablespace-map-all={self._quarters.layout.room}/tablespaces",
+            f'--recovery-option=restore_command="{self._fetch}" %f "%p"',
             *stop.arguments,
             *which,
             *more,

@@ -28,7 +28,7 @@ def backup(
     return {
         "annotation": {"proof": "abc"},
         "archive": {"start": f"{timeline:08X}0000000000000002", "stop": segment},
-        "database": {"id": 1, "repo-key": 1},
+        "database": {"id": 2, "repo-key": 1},
         "error": error,
         "info": {"delta": 30, "repository": {"delta": 6}, "size": 36},
         "label": name,
@@ -180,6 +180,14 @@ def test_a_damaged_one_opens_no_window() -> None:
     stock = parse_info(info(backup("A", START, error=True)), "archon")
     assert stock.window(datetime.now(UTC)).latest is None
     assert stock.newest_before(datetime.now(UTC)) is None
+
+
+def test_what_was_before_an_upgrade_is_there_and_no_begin() -> None:
+    before = {**backup("A", START), "database": {"id": 1, "repo-key": 1}}
+    stock = parse_info(info(before, backup("B", START + 100)), "archon")
+    assert [(label.name, label.older) for label in stock.labels] == [("A", True), ("B", False)]
+    assert stock.earliest == datetime.fromtimestamp(START + 113, UTC)
+    assert stock.newest_before(datetime.fromtimestamp(START + 50, UTC)) is None
 
 
 def test_what_is_wrong_with_a_repository() -> None:
