@@ -13,7 +13,7 @@ _FILE = re.compile(
     r"missing file|invalid result|unable to read|unable to open missing file|unable to load)\b"
     r"[^']*'([^']+)'"
 )
-_RANGE = re.compile(r"wal start: ([0-9A-F]{24}), wal stop: ([0-9A-F]{24})")
+_RANGE = re.compile(r"archiveId: (\S+), wal start: ([0-9A-F]{24}), wal stop: ([0-9A-F]{24})")
 _BACKUP = re.compile(r"backup: (\S+), status: (\S+), total files checked: (\d+)")
 _STATUS = re.compile(r"^\s*status: (\S+)", re.MULTILINE)
 
@@ -55,12 +55,12 @@ def parse_verify(text: str, segment_bytes: int) -> Verified:
     return Verified(tuple(dict.fromkeys(problems)), backups, sum(files.values()))
 
 
-def _gaps(ranges: list[tuple[str, str]], segment_bytes: int) -> list[str]:
-    """Segments that are missing between those that are there, on one timeline."""
+def _gaps(ranges: list[tuple[str, str, str]], segment_bytes: int) -> list[str]:
+    """Segments that are missing between those that are there, on one timeline of one server."""
     found = []
     ordered = sorted(set(ranges))
-    for (_, stop), (start, _) in itertools.pairwise(ordered):
+    for (archive, _, stop), (its, start, _) in itertools.pairwise(ordered):
         before = segment_before(start, segment_bytes)
-        if stop[:8] == start[:8] and before != stop:
+        if archive == its and stop[:8] == start[:8] and before != stop:
             found.append(f"WAL is missing between {stop} and {start}: no recovery gets across")
     return found

@@ -42,6 +42,8 @@ def test_a_gap_in_the_wal() -> None:
     later = later.replace("000000010000000000000003", "000000010000000000000009")
     (problem,) = parse_verify(WELL + later, 16 * MB).problems
     assert "missing between 000000010000000000000003 and 000000010000000000000005" in problem
+    # That of the server before an upgrade ended wherever it did.
+    assert parse_verify(WELL.replace("17-1", "15-1") + later, 16 * MB).problems == ()
     # Another timeline may begin anywhere.
     other = later.replace("wal start: 00000001", "wal start: 00000002")
     assert parse_verify(WELL + other.replace("stop: 00000001", "stop: 00000002"), MB).problems == ()
