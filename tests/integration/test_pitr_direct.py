@@ -154,7 +154,11 @@ class Debian:
         # A server that reads it, and is not this one, would write over that file.
         self.sql(f"ALTER SYSTEM SET external_pid_file = '{self.pid_file}'")
         self.pg_ctl("restart")
-        self.run("pitr.setup", "--yes").ok()
+        plan = self.run("pitr.setup", "--yes", "--json").ok().json["plan"]
+        assert (plan["settings"], plan["restart"]) == ([], False)
+        version = tuple(map(int, plan["pgbackrest_version"].split(".")[:2]))
+        told = any("changed blocks alone are known to 2.46" in note for note in plan["notes"])
+        assert told == (version < (2, 46))
 
     def dumps(self) -> list[str]:
         return sorted(p.name for p in (self.installation.root / "backups").glob("*.dump"))

@@ -107,7 +107,7 @@ def examined(site: Site, at: Reached, *, replace: bool, upgrade: bool) -> SetupP
         lacking=lacking,
         files=files,
         commands=commands,
-        notes=_notes(at, now),
+        notes=_notes(at, now, version),
     )
 
 
@@ -182,13 +182,19 @@ def _sharing(at: Reached) -> tuple[str, ...]:
     return (*sessions, *(f"container {name}, on the same network" for name in near))
 
 
-def _notes(at: Reached, now: Facts) -> tuple[str, ...]:
+def _notes(at: Reached, now: Facts, version: str) -> tuple[str, ...]:
     host = at.backrest.host
     notes = []
     if isinstance(host, InContainer) and not host.container.init:
         notes.append(
             "PostgreSQL is process 1 of its container: where pgBackRest is killed, PostgreSQL "
             "restarts. `init: true` in the compose file prevents that"
+        )
+    wanted = any(repository.block for repository in at.config.repositories)
+    if wanted and fitting(at.config, version) != at.config:
+        notes.append(
+            f"pgBackRest {version} copies every file that changed as a whole; changed blocks alone "
+            "are known to 2.46 and later"
         )
     if not now.superuser:
         notes.append(f"role {at.config.user} is no superuser: it may not change the server")
