@@ -110,7 +110,7 @@ def _removed(place: Path) -> bool:
     try:
         if not flock.take(alive):
             return False
-        elsewhere.remove(place)
+        elsewhere.sweep(place)
         Cluster(wheel_tools(), place / "cluster").remove()  # stopping takes no programs
         shutil.rmtree(place)
         return True

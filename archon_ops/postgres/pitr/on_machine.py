@@ -157,39 +157,38 @@ def room(
     Raises:
         PreconditionError: it cannot be made there; says why.
     """
-    with placed(plan.places, run_id) as place:
-        try:
-            folder = _made(plan, place)
-            made = _Quarters(plan, folder, run_id, limits, seconds)
-            _check_way_in(made.host, plan.scratch)
-            found = Room(made, *_named(plan, folder), seconds)
-            found.furnish()
-            yield found
-        finally:
-            elsewhere.remove(place)
+    with placed(plan.places, run_id) as place, _folder(plan, place) as folder:
+        quarters = _Quarters(plan, folder, run_id, limits, seconds)
+        _check_way_in(quarters.host, plan.scratch)
+        found = Room(quarters, *_named(plan, folder), seconds)
+        found.furnish()
+        yield found
 
 
-def _made(plan: Plan, place: Path) -> Path:
+@contextlib.contextmanager
+def _folder(plan: Plan, place: Path) -> Iterator[Path]:
     """The folder, that user's own."""
-    try:
-        folder = elsewhere.make(place, plan.scratch.resolve(strict=True))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    with contextlib.ExitStack() as held:
         try:
-            OnThisMachine(plan.os_user).give(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise PreconditionError(
-            f"no sandbox can be made in {plan.scratch}: {error.strerror}",
-            f"set {_SETTING} to a folder with much room that user {plan.os_user} gets into",
-        ) from error
-    longest = f"{folder}/s/.s.PGSQL.{PORT}.lock"
-    if not _PLAIN.fullmatch(str(folder)) or len(longest.encode()) > _SOCKET_BYTES:
-        raise PreconditionError(
-            f"no socket can be made in {plan.scratch}: its path is too long, or not plain letters",
-            f"set {_SETTING} to another folder, as /var/tmp",
-        )
-    return folder
+            folder = held.enter_context(elsewhere.made(place, plan.scratch.resolve(strict=True)))
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                OnThisMachine(plan.os_user).give(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise PreconditionError(
+                f"no sandbox can be made in {plan.scratch}: {error.strerror}",
+                f"set {_SETTING} to a folder with much room that user {plan.os_user} gets into",
+            ) from error
+        longest = f"{folder}/s/.s.PGSQL.{PORT}.lock"
+        if not _PLAIN.fullmatch(str(folder)) or len(longest.encode()) > _SOCKET_BYTES:
+            raise PreconditionError(
+                f"no socket can be made in {plan.scratch}: its path is too long, or has other than "
+                "plain letters",
+                f"set {_SETTING} to another folder, as /var/tmp",
+            )
+        yield folder
 
 
 def _check_way_in(host: OnThisMachine, scratch: Path) -> None:
