@@ -67,6 +67,14 @@ def dropped(home: House) -> dict[str, Any]:
     }
 
 
+def test_setup_says_where_more_may_wait_than_fits(home: House) -> None:
+    configure(home)  # four gigabytes may wait
+    shown = home.run("pitr.setup", "--dry-run").ok().stdout
+    configure(home, pitr=SETTINGS)
+    assert "the disk fills before WAL is dropped" in shown
+    assert "the disk fills" not in home.run("pitr.setup", "--dry-run").ok().stdout
+
+
 def test_the_alarm_comes_before_the_disk_is_full(dropped: dict[str, Any]) -> None:
     (message,), room = dropped["early"]
     assert "WAL has not been archived" in message["text"]

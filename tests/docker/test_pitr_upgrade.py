@@ -24,7 +24,7 @@ def test_setup_follows_an_upgrade(engine: Engine, pg15_image: str, pg17_image: s
             if "pgbackrest" in mount["Destination"]
         ]
         options = {"init": True, "volumes": volumes, "command": ["-c", "fsync=off"]}
-        with house(engine, pg17_image, **options) as new:
+        with house(engine, pg17_image, vectors=False, **options) as new:
             for name in ("archon.toml", ".env"):
                 shutil.copy(root / name, new.installation.root)
             told = (root / "archon.toml").read_text()
@@ -40,6 +40,5 @@ def test_setup_follows_an_upgrade(engine: Engine, pg15_image: str, pg17_image: s
             assert listed["earliest"] is None  # what the older server wrote, this one cannot run
             taken = new.run("pitr.backup", "--json").ok().json
             assert (taken["kind"], taken["proven"]) == ("pitr-full", True)
-            new.run("pitr.verify").ok()
             brought = new.run("pitr.restore", "--time", "latest", "--json").ok().json
             assert brought["proof"]["equal"] is True

@@ -82,7 +82,11 @@ def find(site: Site, request: Request) -> Found:
         run.site.report.phase("pitr.aim", f"When Did Rows of {qualified(name)} Disappear?")
         # A branch that nobody writes to any more has no now: its end is wherever that is.
         now = run.site.clock() if request.timeline is None else None
-        known = course(run.site, now, request.timeline)
+        try:
+            known = course(run.site, now, request.timeline)
+        except OutsideError as error:  # it goes as far as there is WAL
+            run.site.report.warn(error.message)
+            known = course(run.site, None, request.timeline)
         with sandbox(run.site) as room:
             stock = room.backrest.info()
             require_usable(run.site, stock, room)

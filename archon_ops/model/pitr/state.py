@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -170,6 +170,9 @@ def concern(state: State, now: datetime) -> Concern | None:
     if state.damaged:
         return Concern(True, "damaged", f"the repository is damaged: {state.damaged[0]}")
     archiver = state.archiver
+    if archiver and state.broken and not state.broken.gap.after:
+        # To the server what it dropped a moment ago was archived.
+        archiver = replace(archiver, last_archived_at=state.broken.since)
     failing = _archiving(archiver, now) if archiver else None
     if state.broken:
         more = f"; {failing.text}" if failing else ""
