@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from archon_ops.actions.service import kept_now
 from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError
 from archon_ops.model.report import Silent
 from archon_ops.model.runs import Result
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # they bring Docker's SDK, which other sources never need
 
 # Key in the run record under which an exchange is found that may be half done.
 EXCHANGE = "exchange"
+SERVES_ALREADY = "the other cluster serves already: inv undo brings the one before back"
 # PostgreSQL writes all that is in its memory before it ends.
 _STOP_SECONDS = 120
 _LOG_LINES = 5
@@ -89,12 +91,12 @@ def exchanged(
 
     def taken_back() -> str:
         try:
-            back = _bring_back(site, container, exchange, kept.name)
+            back = _bring_back(site, details, container, exchange, kept.name)
         except OpsError as error:
             return f"and the cluster of before is not back yet ({error.message}): any command tries"
         details[EXCHANGE] = None
         if not back:
-            return "the other cluster serves already: inv undo brings the one before back"
+            return SERVES_ALREADY
         return "the cluster is as it was, and serves"
 
     try:
@@ -105,14 +107,14 @@ def exchanged(
         with _answering(site, container) as server:
             check(server)
         exchange.settle(kept.name)
+        details[EXCHANGE] = None
+        site.report.step("cluster.serving", "the other cluster serves")
     except (OpsError, InterruptedByUser) as error:
         error.message = f"{error.message}; {taken_back()}"
         raise
     except BaseException:
         taken_back()
         raise
-    details[EXCHANGE] = None
-    site.report.step("cluster.serving", "the other cluster serves")
 
 
 def remember(details: dict[str, object], name: str, data: str) -> None:
@@ -136,6 +138,7 @@ def held(site: Site, container: Container, said: str | None) -> Iterator[Exchang
         said: its data directory; None: where it usually is.
     """
     from archon_ops.postgres import container_sandbox
+    from archon_ops.postgres.container_programs import find_programs
     from archon_ops.postgres.pitr.exchange import Exchange
     from archon_ops.postgres.pitr.pgbackrest import InContainer
 
@@ -153,7 +156,8 @@ def held(site: Site, container: Container, said: str | None) -> Iterator[Exchang
         )
         engine.start(made)
         host = InContainer(engine, engine.inspect(made), site.source.pitr.user)
-        yield Exchange(host, data, site.report)
+        programs, _ = find_programs(engine, host.container)
+        yield Exchange(host, data, site.report, programs)
     finally:
         container_sandbox.remove(engine, site.run_id)
 
@@ -172,7 +176,8 @@ def bring_back_abandoned(site: Site) -> None:
         try:
             container = the_container(site)
             with held(site, container, data) as exchange:
-                back = _bring_back(site, container, exchange, name)
+                details = dict(record.details)
+                back = _bring_back(site, details, container, exchange, name)
         except OpsError as error:
             raise OpsError(
                 "a killed run left the whole cluster half exchanged, and it cannot be taken back: "
@@ -181,7 +186,7 @@ def bring_back_abandoned(site: Site) -> None:
             ) from error
         if back:
             site.report.info(f"took back what a killed run left: {name}")
-        site.journal.update(replace(record, details={**record.details, EXCHANGE: None}))
+        site.journal.update(replace(record, details={**details, EXCHANGE: None}))
 
 
 def the_container(site: Site) -> Container:
@@ -199,7 +204,13 @@ def the_container(site: Site) -> Container:
     return found[0]
 
 
-def _bring_back(site: Site, container: Container, exchange: Exchange, name: str) -> bool:
+def _bring_back(
+    site: Site,
+    details: dict[str, object],
+    container: Container,
+    exchange: Exchange,
+    name: str,
+) -> bool:
     """Take an exchange back; whether the cluster of before is the one that serves."""
     begun = exchange.begun(name)
     if begun:
@@ -207,8 +218,8 @@ def _bring_back(site: Site, container: Container, exchange: Exchange, name: str)
     back = exchange.take_back(name)
     if begun:
         site.engine.start(container.id)
-        with _answering(site, container):
-            pass
+        with _answering(site, container) as server:
+            details["kept"] = kept_now(site, server)
     return back
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from archon_ops.actions.exchanging import (
     EXCHANGE,
+    SERVES_ALREADY,
     data_directory,
     exchanged,
     remember,
@@ -24,7 +25,7 @@ from archon_ops.actions.quiet import services_stopped
 from archon_ops.actions.reading import found
 from archon_ops.actions.recording import Recording
 from archon_ops.actions.service import remember_kept
-from archon_ops.errors import OpsError, PreconditionError, UntrustworthyError
+from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError, UntrustworthyError
 from archon_ops.hosts.described import Container
 from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.config import ASIDE, fitting, render
@@ -131,7 +132,7 @@ def built_in(run: Recording, room: Room, place: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        exchange = Exchange(room.host, place.live, run.site.report)
+        exchange = Exchange(room.host, place.live, run.site.report, room.inside.folder)
         name = name_of(run.site.run_id)
         try:
             if run.details.get(EXCHANGE) and not exchange.begun(name):
@@ -176,21 +177,28 @@ def replace_cluster(
     room.inside.ask("\n".join(f"ALTER SYSTEM RESET {name};" for name in _FORGOTTEN))
     room.inside.settle()
     timeline = room.inside.timeline
-    exchange = Exchange(room.host, successor.place.live, site.report)
+    exchange = Exchange(room.host, successor.place.live, site.report, room.inside.folder)
 
     def check(server: Server) -> None:
         _check(site, server, recovered.manifest, timeline)
 
-    with services_stopped(site, run.details):
-        began = time.monotonic()
-        arriving = f"{kept.name}/data"
-        exchanged(site, run.details, container, exchange, kept, arriving, check)
-        down = time.monotonic() - began
-    with site.server() as server:
-        remember_kept(run, server)
-    run.details.update({"scope": CLUSTER, "down_seconds": round(down, 3)})
-    site.report.ok(f"the recovered cluster serves; nobody could connect for {human_duration(down)}")
-    _archive_again(site)
+    down = None
+    try:
+        with services_stopped(site, run.details):
+            began = time.monotonic()
+            arriving = f"{kept.name}/data"
+            exchanged(site, run.details, container, exchange, kept, arriving, check)
+            down = time.monotonic() - began
+        with site.server() as server:
+            remember_kept(run, server)
+        run.details.update({"scope": CLUSTER, "down_seconds": round(down, 3)})
+        took = human_duration(down)
+        site.report.ok(f"the recovered cluster serves; nobody could connect for {took}")
+        _archive_again(site)
+    except (OpsError, InterruptedByUser) as error:
+        if down is not None:
+            error.message = f"{error.message}; {SERVES_ALREADY}"
+        raise
     return Replaced(planned, kept, down)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archon_ops.actions.exchanging import exchanged, held, the_container
 from archon_ops.actions.recording import Recording
 from archon_ops.actions.undoing.plan import UndoPlan
+from archon_ops.model.pitr.config import ASIDE
 from archon_ops.model.plan import target_of
 from archon_ops.postgres import cluster_losses, databases, facts
 from archon_ops.postgres.kept import CLUSTER, Kept
 from archon_ops.postgres.pitr import waiting
 from archon_ops.postgres.server import Server
-from archon_ops.postgres.session import scalar
 from archon_ops.site import Site
-
-_SNAPSHOT = "SELECT pg_catalog.pg_current_snapshot()"
 
 
 def plan_cluster(site: Site, server: Server, kept: Kept) -> UndoPlan:
@@ -22,7 +22,8 @@ def plan_cluster(site: Site, server: Server, kept: Kept) -> UndoPlan:
     with server.connect(databases.MAINTENANCE) as connection:
         identifier = facts.system_identifier(connection)
         slots = cluster_losses.slots(connection)
-    losses = cluster_losses.since(server, kept.snapshot, None, "", timeout=limit)
+    why = "it is not known which transactions there were then"
+    losses = cluster_losses.since(server, kept.snapshot, None, why, timeout=limit)
     losing = sorted(loss.name for loss in losses if loss.loses)
     unread = "; ".join(f"{loss.name}: {loss.problem}" for loss in losses if loss.problem)
     leaving = {
@@ -47,14 +48,13 @@ def undo_cluster(run: Recording, planned: UndoPlan) -> Kept:
         said = waiting.data_directory(server)
         with server.connect(databases.MAINTENANCE) as connection:
             identifier = facts.system_identifier(connection)
-            snapshot = str(scalar(connection, _SNAPSHOT))
     leaving = Kept(
         name=name_of(site.run_id),
         database=back.database,
         kept_at=site.clock(),
         run_id=site.run_id,
         replaced_by="undo",
-        snapshot=snapshot,
+        snapshot="",
         successor_oid=0,
         comment=None,
         scope=CLUSTER,
@@ -67,6 +67,10 @@ def undo_cluster(run: Recording, planned: UndoPlan) -> Kept:
 
     container = the_container(site)
     with held(site, container, said) as exchange:
-        exchanged(site, run.details, container, exchange, leaving, f"{back.name}/kept", check)
+        arriving = f"{back.name}/kept"
+        # What is written from now on is counted by the transactions of the one that comes.
+        there = exchange.snapshot(f"{exchange.data}/{ASIDE}/{arriving}")
+        leaving = replace(leaving, snapshot=there)
+        exchanged(site, run.details, container, exchange, leaving, arriving, check)
     site.report.info(f"server {identifier} serves again with the cluster of before")
     return leaving

@@ -68,11 +68,13 @@ class Progress:
         step: how far it is.
         arriving: folder from which the new cluster's entries come, in the folder of all of them.
         kept: the mark by which the old one is found again once it is kept.
+        ran: whether the new one may have served, and so may hold what is nowhere else.
     """
 
     step: Step
     arriving: str
     kept: str
+    ran: bool = False
 
     def text(self) -> str:
         """As it is written down, in one line."""
@@ -87,6 +89,7 @@ def parse_progress(text: str) -> Progress:
     """
     try:
         found = json.loads(text)
-        return Progress(Step(found["step"]), str(found["arriving"]), str(found["kept"]))
-    except (KeyError, TypeError) as error:
+        step, ran = Step(found["step"]), bool(found.get("ran", False))
+        return Progress(step, str(found["arriving"]), str(found["kept"]), ran)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no exchange is described by {text[:80]!r}") from error

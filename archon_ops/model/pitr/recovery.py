@@ -16,6 +16,7 @@ _STOPPING = re.compile(
 _TIMELINE = re.compile(
     r"(?:Latest checkpoint's TimeLineID|Min recovery ending loc's timeline): +(\d+)"
 )
+_NEXT_XID = re.compile(r"Latest checkpoint's NextXID: +(\d+):(\d+)")
 _SEGMENT = re.compile(r"Bytes per WAL segment: +(\d+)")
 # A standby must not have less of these than the server had whose WAL it reads.
 _AT_LEAST = {
@@ -161,6 +162,19 @@ def options(settings: Mapping[str, str]) -> str:
 def timeline(control: str) -> int:
     """Number of the timeline that a recovery followed, of what pg_controldata printed."""
     return max(map(int, _TIMELINE.findall(control)), default=1)
+
+
+def next_transaction(control: str) -> int | None:
+    """The first transaction number that a cluster at rest has not given out, epoch and all.
+
+    Args:
+        control: what pg_controldata printed of it.
+
+    Returns:
+        It; of one that was not shut down, that of its last checkpoint; None: it does not say.
+    """
+    found = _NEXT_XID.search(control)
+    return (int(found[1]) << 32) + int(found[2]) if found else None
 
 
 def segment_bytes(control: str) -> int:

@@ -23,6 +23,7 @@ from archon_ops.model.pitr.exchange import (
     parse_progress,
     way_back,
 )
+from archon_ops.model.pitr.recovery import next_transaction
 from archon_ops.model.report import Report
 from archon_ops.postgres.kept import Kept, mark, newest_first, parse_mark
 from archon_ops.postgres.pitr.pgbackrest import Host
@@ -30,6 +31,8 @@ from archon_ops.postgres.pitr.pgbackrest import Host
 _SECONDS = 120.0
 # Moving is quick; removing, measuring and writing out a large cluster is not.
 _LONG_SECONDS = 3600.0
+# What one was replaced by that was written to, and did not stay.
+CAME_BACK = "the cluster of before, which was taken back"
 # Of a file system's own, at the top of a volume; it belongs to neither.
 _NOT_THEIRS = (ASIDE, "lost+found")
 _SAID = {
@@ -60,11 +63,13 @@ class Exchange:
         host: that container, as the user who owns the directory.
         data: the data directory.
         report: is told each step.
+        programs: folder of PostgreSQL's programs there; empty: on PATH.
     """
 
     host: Host = field(repr=False)
     data: str
     report: Report = field(repr=False)
+    programs: str = ""
 
     @property
     def _aside(self) -> str:
@@ -84,7 +89,7 @@ class Exchange:
         self._do("mkdir", "-p", f"{self._aside}/{kept.name}/kept")
         for step, move in FORWARD:
             self._move(kept.name, replace(progress, step=step), move)
-        self._note(kept.name, replace(progress, step=Step.ARRIVED))
+        self._note(kept.name, replace(progress, step=Step.ARRIVED, ran=True))
 
     def settle(self, name: str) -> None:
         """The new one is trusted: the old one is now an undo's, and its own folder goes."""
@@ -106,6 +111,8 @@ class Exchange:
     def take_back(self, name: str) -> bool:
         """Have the old cluster in place again, whatever was done; may be asked for twice.
 
+        The new one goes, unless it may have served and somebody wrote to it: then it is kept.
+
         Returns:
             Whether it is: the new one may have been trusted already.
 
@@ -117,24 +124,30 @@ class Exchange:
             return False
         folder = f"{self._aside}/{name}"
         if progress is not None:
+            # Broken off while all of it was removed, this one was the first to go.
+            self._do("mkdir", "-p", f"{folder}/kept")
             for step, move in way_back(progress.step):
                 self._move(name, replace(progress, step=step), move)
             self._do("rmdir", f"{folder}/kept")  # which fails where anything is left in it
+            if progress.ran and progress.arriving == f"{name}/data":
+                written = self._written(name, progress)
+                if written:
+                    self._keep_arrived(name, progress, written)
+                    return True
         # A cluster that waits for an undo lies in another run's folder, and stays.
         self._do("rm", "-rf", folder, seconds=_LONG_SECONDS)
         return True
 
     def kept(self) -> tuple[Kept, ...]:
-        """The clusters that can come back, newest first."""
+        """The clusters that can come back, newest first; also one that is damaged."""
         found = self.host.run(
-            ("find", self._aside, "-mindepth", "3", "-maxdepth", "3", "-name", "PG_VERSION"),
+            ("find", self._aside, "-mindepth", "3", "-maxdepth", "3", "-path", "*/kept/*"),
             timeout=_SECONDS,
         )
         if found.returncode != 0:  # nothing was ever exchanged here
             return ()
         clusters = []
-        for path in found.stdout.splitlines():
-            folder = PurePosixPath(path).parent
+        for folder in sorted({PurePosixPath(path).parent for path in found.stdout.splitlines()}):
             progress = self._noted(folder.parent.name) if folder.name == "kept" else None
             if progress is None or progress.step is not Step.SERVING:
                 continue
@@ -145,6 +158,35 @@ class Exchange:
     def drop(self, kept: Kept) -> None:
         """Remove a cluster that was kept; there is no undo after that."""
         self._do("rm", "-rf", f"{self._aside}/{kept.name}", seconds=_LONG_SECONDS)
+
+    def snapshot(self, folder: str) -> str:
+        """All that a cluster at rest holds, as a snapshot's text; empty where it does not say.
+
+        Args:
+            folder: of that cluster.
+        """
+        program = f"{self.programs}/pg_controldata" if self.programs else "pg_controldata"
+        done = self.host.run((program, f"--pgdata={folder}"), timeout=_SECONDS)
+        following = next_transaction(done.stdout) if done.returncode == 0 else None
+        return "" if following is None else f"{following}:{following}:"
+
+    def _written(self, name: str, progress: Progress) -> Kept | None:
+        """How the new cluster is described if somebody may have written to it; None: nobody did."""
+        there = parse_mark(name, progress.kept, 0)
+        now = self.snapshot(f"{self._aside}/{progress.arriving}")
+        if there is None or (now and now == there.snapshot):
+            return None
+        return replace(there, replaced_by=CAME_BACK, snapshot=self.snapshot(self.data))
+
+    def _keep_arrived(self, name: str, progress: Progress, kept: Kept) -> None:
+        """Keep what was written to a cluster that did not stay: it is an undo's."""
+        folder = f"{self._aside}/{name}"
+        self._note(name, replace(progress, step=Step.SERVING, kept=mark(kept)))
+        self._do("mv", f"{folder}/data", f"{folder}/kept")
+        self.report.warn(
+            f"what was written to the other cluster while it served is kept as {name}: inv undo "
+            "exchanges them again"
+        )
 
     def _move(self, name: str, progress: Progress, move: Move) -> None:
         """Write down what is moved, then move it, in one rename for each entry."""
