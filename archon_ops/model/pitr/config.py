@@ -11,11 +11,12 @@ NAME = "pgbackrest.conf"
 # Folder in a data directory in which a whole other cluster waits to serve, or to serve again.
 ASIDE = "archon_ops"
 _CIPHER = "aes-256-cbc"
-# What reads is patient: a repository that was away for most of a minute ends nothing. pgBackRest's
-# own two tries, fifteen seconds apart, are left to what writes, for which its lock is held.
-_PATIENT: list[tuple[str, object]] = [("job-retry", 6), ("job-retry-interval", 10)]
-# What only asks has to say soon that nobody answers: it waits three times for so long.
-_QUICK: list[tuple[str, object]] = [("io-timeout", 10)]
+# What reads has to say soon that nobody answers, where a minute of silence is usual: it asks three
+# times, and is asked again by us.
+_READING: dict[str, list[tuple[str, object]]] = {
+    "global:info": [("io-timeout", 10)],
+    "global:restore": [("io-timeout", 20)],
+}
 _SHIFT = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 # Since this version incremental backups can hold changed blocks alone; what an older one does not
 # know, it complains of with every segment that it archives.
@@ -158,13 +159,7 @@ def render(config: Config) -> str:
         ("pg1-user", config.user),
         ("pg1-database", config.database),
     ]
-    sections = {
-        "global": general,
-        "global:restore": _PATIENT,
-        "global:verify": _PATIENT,
-        "global:info": _QUICK,
-        config.stanza: server,
-    }
+    sections = {"global": general, **_READING, config.stanza: server}
     return "\n".join(f"[{name}]\n{_lines(pairs)}" for name, pairs in sections.items())
 
 

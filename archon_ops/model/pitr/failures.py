@@ -8,7 +8,10 @@ from archon_ops.errors import LockedError, OpsError, PreconditionError, Untrustw
 from archon_ops.model.pitr.labels import Stock
 
 _ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
-_NETWORK = re.compile(r"HTTP|TLS|timeout connecting|unable to connect|unexpected EOF|unable to get")
+_WARNING = re.compile(r"WARN: (repo\d+: .*)")
+_NETWORK = re.compile(
+    r"HTTP|TLS|timeout (?:connecting|after \d+ms)|unable to connect|unexpected EOF|unable to get"
+)
 # A file's own key stands in a manifest that cipher_pass has opened by then: where a worker that
 # reads files cannot decrypt one, that file is damaged, and cipher_pass is not wrong.
 _FILE_UNREADABLE = re.compile(r"ERROR: \[095\]: raised from local-")
@@ -16,7 +19,11 @@ _NOISE = re.compile(r"^\S+ \S+ P\d\d\s+|^P\d\d\s+")
 
 _LOCK, _ARCHIVE_MISMATCH, _BACKUP_MISMATCH, _FILE_MISSING = 50, 44, 51, 55
 _CRYPTO, _STOPPED, _CHECKSUM, _FORMAT = 95, 62, 26, 29
-_ARCHIVE_TIMEOUT = 82
+_ARCHIVE_TIMEOUT, _SET_INVALID = 82, 75
+
+
+class AwayError(OpsError):
+    """The repository's server did not answer, or not to the end: it may a little later."""
 
 
 def reason(text: str, code: int) -> str:
@@ -89,8 +96,11 @@ def failure(command: str, stanza: str, where: str, text: str, code: int) -> OpsE
         return PreconditionError(
             f"{said}: WAL does not reach the repository", "inv pitr.setup, and the server's log"
         )
+    # That of a set which cannot be read says nothing of why; the warning before it does.
+    if code == _SET_INVALID and (warned := _WARNING.search(text)):
+        said = f"{said} ({warned[1].strip()})"
     if _NETWORK.search(said):
-        return OpsError(
+        return AwayError(
             f"{said}: the repository's server does not answer as it should",
             "is it reachable, and are its keys right? Then again: what was copied is taken up",
         )

@@ -16,12 +16,15 @@ from typing import Protocol
 
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.config import Config, fitting, render
+from archon_ops.model.pitr.failures import AwayError
 from archon_ops.model.pitr.recovery import Stop, Stopped, complaint, fetch_script, stopped
 from archon_ops.postgres.pitr.inside import ANSWER_SECONDS, Inside, Layout
 from archon_ops.postgres.pitr.pgbackrest import Host, PgBackRest, free_bytes
 from archon_ops.postgres.server import Server
 
 _POLL_SECONDS = 0.1
+# Seconds until a repository that was away is asked again; pgBackRest itself tries for fifteen.
+_PAUSES = (5, 15, 30)
 
 
 class Quarters(Protocol):
@@ -149,16 +152,25 @@ class Room:
         more = ("--delta",) if again else ()
         # One that will serve goes on archiving where the live one ended.
         never = () if self._quarters.serves else ("--archive-mode=off",)
-        self.backrest.run(
-            "restore",
-            *never,
-            f"--tablespace-map-all={self._quarters.layout.room}/tablespaces",
-            f'--recovery-option=restore_command="{self._fetch}" %f "%p"',
-            *stop.arguments,
-            *which,
-            *more,
-            timeout=self._seconds,
-        )
+        for pause in (*_PAUSES, None):
+            try:
+                self.backrest.run(
+                    "restore",
+                    *never,
+                    f"--tablespace-map-all={self._quarters.layout.room}/tablespaces",
+                    f'--recovery-option=restore_command="{self._fetch}" %f "%p"',
+                    *stop.arguments,
+                    *which,
+                    *more,
+                    timeout=self._seconds,
+                )
+            except AwayError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+                more = ("--delta",)  # what was copied is taken up
+            else:
+                return
 
     def room_for(self, needed: int) -> None:
         """Make sure that a cluster of so many bytes fits.

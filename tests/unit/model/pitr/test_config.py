@@ -48,9 +48,8 @@ def test_what_pgbackrest_is_told() -> None:
     assert not any(line.startswith("delta") for line in lines)
     own = lines[lines.index("[archon]") :]
     assert own == ["[archon]", "pg1-path=/data", "pg1-port=5433"]
-    # What reads from afar asks again, for most of a minute.
-    patient = lines[lines.index("[global:restore]") :]
-    assert patient[1:3] == ["job-retry=6", "job-retry-interval=10"]
+    asking = lines.index("[global:info]")
+    assert lines[asking + 1] == "io-timeout=10"
 
 
 def test_what_is_not_set_is_left_to_it() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from archon_ops.errors import ExitCode
-from archon_ops.model.pitr.failures import failure, reason
+from archon_ops.model.pitr.failures import AwayError, failure, reason
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ from archon_ops.model.pitr.failures import failure, reason
         ("ERROR: [026]: checksum mismatch", 26, 4, "pitr.verify"),
         ("ERROR: [082]: WAL segment 1 was not archived before the 60000ms timeout", 82, 3, "WAL"),
         ("ERROR: [101]: timeout connecting to 's3:443'", 101, 1, "is it reachable"),
+        (
+            "ERROR: [042]: timeout after 20000ms waiting for read from 's3'",
+            42,
+            1,
+            "is it reachable",
+        ),
         ("ERROR: [047]: unable to create path '/x'", 47, 1, "pitr.setup"),
     ],
 )
@@ -31,3 +37,10 @@ def test_each_says_what_to_do(said: str, code: int, ends: int, hint: str) -> Non
 def test_without_an_error_of_its_own() -> None:
     assert reason("2026-11-24 15:00:00.000 P00   WARN: odd\n", 137) == "WARN: odd"
     assert reason("", 137) == "exit status 137"
+
+
+def test_a_server_that_does_not_answer_is_told_from_a_set_that_is_not_there() -> None:
+    set_of = "ERROR: [075]: backup set 20261124-150000F is not valid"
+    cut = f"WARN: repo1: [FileReadError] unexpected EOF reading HTTP content\n{set_of}"
+    assert isinstance(failure("restore", "archon", "container db", cut, 75), AwayError)
+    assert not isinstance(failure("restore", "archon", "container db", set_of, 75), AwayError)
