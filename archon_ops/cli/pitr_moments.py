@@ -168,17 +168,18 @@ def _confirm_losses(run: Run, planned: ReplacementPlan, losing: str | None, *, y
         PreconditionError: they are not named, or others are.
     """
     from archon_ops.errors import PreconditionError
+    from archon_ops.model.pitr.replacement import quoted
 
     if losing is None and not (yes and planned.losing):
         run.console.confirm(planned.typed, planned.text())
         return
     run.console.say(planned.text())
     if losing is None or not planned.names(losing):
-        those = ", ".join(planned.losing) or "no database"
+        those = ", ".join(map(quoted, planned.losing)) or "no database"
         said = "--yes does not name them" if losing is None else f"--losing says {losing!r}"
         raise PreconditionError(
             f"{those} would lose data, and {said}; nothing was changed",
-            f"read the plan; then --losing {shlex.quote(','.join(planned.losing))}",
+            f"read the plan; then --losing {shlex.quote(','.join(map(quoted, planned.losing)))}",
         )
 
 

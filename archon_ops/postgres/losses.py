@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -12,6 +12,8 @@ from archon_ops.postgres.fingerprint import Table, tables
 from archon_ops.postgres.relations import Name, qualified
 from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.session import Connection, deadline
+
+_EVERY = sql.SQL("true")
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,22 @@ def since_snapshot(
 
 
 def of_relations(
-    connection: Connection, names: Iterable[Name], snapshot: str, *, timeout: float
+    connection: Connection,
+    names: Iterable[Name],
+    snapshot: str,
+    *,
+    timeout: float,
+    only: Mapping[Name, sql.SQL] | None = None,
 ) -> tuple[Newer, ...]:
-    """The same of tables that are named, catalogs among them; (schema, name) each."""
+    """The same of tables that are named, catalogs among them; (schema, name) each.
+
+    Args:
+        connection: session on the live database.
+        names: of the tables.
+        snapshot: its text form.
+        timeout: seconds for any one table.
+        only: condition that a row has to meet to be looked at, of some tables.
+    """
     # A row holds 32 bits of its writer's id; the rest is that of the newest id below.
     newer = sql.SQL(
         """count(*) FILTER (WHERE x >= 3 AND NOT pg_visible_in_snapshot(
@@ -61,10 +76,13 @@ def of_relations(
                      ELSE now_id - (now_id & 4294967295) + x END)::text::xid8, {}::pg_snapshot))"""
     ).format(sql.Literal(snapshot))
     source = sql.SQL(
-        """(SELECT xmin::text::bigint AS x FROM ONLY {table}) AS r,
+        """(SELECT xmin::text::bigint AS x FROM ONLY {table} WHERE {only}) AS r,
            (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS now_id) AS n"""
     )
-    return tuple(_count(connection, name, newer, source, timeout) for name in names)
+    chosen = only or {}
+    return tuple(
+        _count(connection, name, newer, source, timeout, chosen.get(name, _EVERY)) for name in names
+    )
 
 
 def since_time(
@@ -108,10 +126,15 @@ def _with_time_columns(
 
 
 def _count(
-    connection: Connection, name: Name, newer: sql.Composable, source: sql.SQL, timeout: float
+    connection: Connection,
+    name: Name,
+    newer: sql.Composable,
+    source: sql.SQL,
+    timeout: float,
+    only: sql.SQL = _EVERY,
 ) -> Newer:
-    relation = sql.Identifier(*name)
-    query = sql.SQL("SELECT count(*), {} FROM {}").format(newer, source.format(table=relation))
+    where = source.format(table=sql.Identifier(*name), only=only)
+    query = sql.SQL("SELECT count(*), {} FROM {}").format(newer, where)
     try:
         with deadline(connection, timeout, f"counting {qualified(name)}"):
             row = connection.execute(query).fetchone()

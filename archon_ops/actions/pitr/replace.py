@@ -20,6 +20,8 @@ from archon_ops.actions.exchanging import (
     the_container,
 )
 from archon_ops.actions.pitr.examine import ca_files
+from archon_ops.actions.pitr.losing import FORGOTTEN, TIMELINE, Recovered
+from archon_ops.actions.pitr.losing import planned as losses_of
 from archon_ops.actions.pitr.reach import configured, reached
 from archon_ops.actions.quiet import services_stopped
 from archon_ops.actions.reading import found
@@ -30,10 +32,9 @@ from archon_ops.hosts.described import Container
 from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.config import ASIDE, fitting, render
 from archon_ops.model.pitr.replacement import ReplacementPlan
-from archon_ops.model.plan import target_of
 from archon_ops.model.proof import prove
-from archon_ops.model.units import human_duration, human_size
-from archon_ops.postgres import cluster_losses, databases, facts
+from archon_ops.model.units import human_duration
+from archon_ops.postgres import databases, facts
 from archon_ops.postgres.kept import CLUSTER, Kept
 from archon_ops.postgres.pitr.exchange import Exchange, folders_for, name_of
 from archon_ops.postgres.pitr.in_container import Place
@@ -45,37 +46,6 @@ from archon_ops.site import Site
 
 Confirm = Callable[[ReplacementPlan], None]
 _CHECK_SECONDS = 120.0
-# What the recovery was told stands in the cluster's own settings, and names files of the sandbox.
-_FORGOTTEN = (
-    "restore_command",
-    "recovery_target_time",
-    "recovery_target_lsn",
-    "recovery_target_name",
-    "recovery_target_timeline",
-    "recovery_target_action",
-)
-_TIMELINE = "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """The cluster in the sandbox, as far as its successor's plan needs to know it.
-
-    Attributes:
-        moment: in words; as of when it is.
-        size_bytes: of all of it.
-        snapshot: as it stood before anything was written there.
-        timeline: that the recovery followed.
-        manifest: of the backup that was taken of it, which was proven.
-        not_proven: what could not be proven of it.
-    """
-
-    moment: str
-    size_bytes: int
-    snapshot: str
-    timeline: int
-    manifest: Manifest
-    not_proven: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -161,7 +131,7 @@ def replace_cluster(
     site.report.phase("cluster.plan", "Replacing the Whole Cluster: Who Loses What")
     _refuse_tablespaces(room)
     container = the_container(site)
-    planned = _planned(site, room, container, recovered)
+    planned = losses_of(site, room, container, successor.place.live, recovered)
     successor.confirm(planned)
     kept = Kept(
         name=name_of(site.run_id),
@@ -174,7 +144,7 @@ def replace_cluster(
         comment=None,
         scope=CLUSTER,
     )
-    room.inside.ask("\n".join(f"ALTER SYSTEM RESET {name};" for name in _FORGOTTEN))
+    room.inside.ask("\n".join(f"ALTER SYSTEM RESET {name};" for name in FORGOTTEN))
     room.inside.settle()
     timeline = room.inside.timeline
     exchange = Exchange(room.host, successor.place.live, site.report, room.inside.folder)
@@ -236,50 +206,12 @@ def _refuse_tablespaces(room: Room) -> None:
         )
 
 
-def _planned(site: Site, room: Room, container: Container, recovered: Recovered) -> ReplacementPlan:
-    query = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1"
-    then = tuple(room.inside.ask(query).splitlines())
-    identifier = recovered.manifest.server.system_identifier
-    what = f"the cluster as of {recovered.moment}, {human_size(recovered.size_bytes)}"
-    notes = tuple(f"not proven: {note}" for note in recovered.not_proven)
-    limit = site.settings.deadlines.proof
-    try:
-        with site.server() as server:
-            with server.connect(databases.MAINTENANCE) as connection:
-                now = facts.system_identifier(connection)
-                timeline = int(scalar(connection, _TIMELINE))
-                live = cluster_losses.names(connection)
-                slots = cluster_losses.slots(connection)
-                size = cluster_losses.size_bytes(connection)
-            why = _incomparable(now, identifier, timeline, recovered.timeline)
-            snapshot = "" if why else recovered.snapshot
-            losses = cluster_losses.since(server, snapshot, then, why, timeout=limit)
-            shared = cluster_losses.shared(server, snapshot, timeout=limit) if snapshot else None
-    except OpsError as error:
-        target = target_of(site.name, container.name, "", identifier)
-        return ReplacementPlan(
-            target, container.name, what, (), then, notes=notes, unknown=error.message
-        )
-    target = target_of(site.name, container.name, "", now)
-    coming = tuple(name for name in then if name not in live)
-    return ReplacementPlan(target, container.name, what, losses, coming, slots, size, notes, shared)
-
-
-def _incomparable(now: str, identifier: str, timeline: int, followed: int) -> str:
-    """Why the live server's transactions are not those after the moment; empty where they are."""
-    if now != identifier:
-        return f"the live server is another one, {now}"
-    if timeline != followed:
-        return f"the live server is on timeline {timeline}, and timeline {followed} was recovered"
-    return ""
-
-
 def _check(site: Site, server: Server, manifest: Manifest, timeline: int) -> None:
     """Make sure that what serves is what was proven, before Archon's services are let in."""
     site.report.step("cluster.proving", "Proving what serves")
     with server.connect(databases.MAINTENANCE) as connection:
         identifier = facts.system_identifier(connection)
-        now = int(scalar(connection, _TIMELINE))
+        now = int(scalar(connection, TIMELINE))
     if (identifier, now) != (manifest.server.system_identifier, timeline):
         raise UntrustworthyError(
             f"server {identifier} on timeline {now} serves, where server "

@@ -20,10 +20,10 @@ from archon_ops.actions.pitr.aim import (
     require_reached,
 )
 from archon_ops.actions.pitr.branch import along
+from archon_ops.actions.pitr.losing import Recovered
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.actions.pitr.replace import (
     Confirm,
-    Recovered,
     Replaced,
     Successor,
     built_in,

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from archon_ops.model.units import human_size
+
+_ENTRY = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^,]+))\s*(?:,|$)')
+
+
+def quoted(name: str) -> str:
+    """A database's name as a list has it: in double quotes where it would not be read as it is."""
+    plain = name.isprintable() and name == name.strip() and not set(name) & set('",')
+    return name if name and plain else '"{}"'.format(name.replace('"', '""'))
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names of such a list."""
+    found = _ENTRY.findall(text)
+    return tuple(q.replace('""', '"') if q else n.strip() for q, n in found if q or n.strip())
+
+
+def settings_of(text: str) -> frozenset[str]:
+    """The lines of a configuration file that say something."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return frozenset(line for line in lines if line)
 
 
 @dataclass(frozen=True)
@@ -18,6 +39,7 @@ class DatabaseLoss:
         definitions: entries of its catalogs that were; None likewise.
         created: whether it was made after the moment, and so goes as a whole.
         problem: why it cannot be told.
+        gone: rows and definitions of then that were deleted or changed, and come back.
     """
 
     name: str
@@ -25,11 +47,12 @@ class DatabaseLoss:
     definitions: int | None
     created: bool = False
     problem: str = ""
+    gone: int = 0
 
     @property
     def loses(self) -> bool:
         """Whether it loses anything, as far as can be told: what is not known counts as lost."""
-        return self.created or self.rows != 0 or self.definitions != 0
+        return self.created or (self.rows, self.definitions, self.gone) != (0, 0, 0)
 
     @property
     def text(self) -> str:
@@ -40,9 +63,11 @@ class DatabaseLoss:
             return f"all that was written since, which cannot be counted: {self.problem}"
         if not self.loses:
             return "nothing: no row was written since"
+        back = f"{self.gone} deleted or changed since come back" if self.gone else ""
         found = [f"{self.rows} rows"] if self.rows else []
         found += [f"{self.definitions} definitions"] if self.definitions else []
-        return f"{' and '.join(found)} written since"
+        written = f"{' and '.join(found)} written since" if found else ""
+        return ", ".join(filter(None, (written, back)))
 
 
 @dataclass(frozen=True)
@@ -81,11 +106,11 @@ class ReplacementPlan:
     @property
     def typed(self) -> str:
         """What a person types to go on: the list of those that lose, else the target."""
-        return ", ".join(self.losing) or self.target
+        return ", ".join(map(quoted, self.losing)) or self.target
 
     def names(self, text: str) -> bool:
         """Whether a text lists exactly the databases that lose something, in whatever order."""
-        return sorted(n.strip() for n in text.split(",") if n.strip()) == list(self.losing)
+        return sorted(listed(text)) == list(self.losing)
 
     def text(self) -> str:
         """For a person who has to decide."""
@@ -120,6 +145,7 @@ class ReplacementPlan:
                     "name": found.name,
                     "rows": found.rows,
                     "definitions": found.definitions,
+                    "gone": found.gone,
                     "created": found.created,
                     "problem": found.problem or None,
                 }

@@ -104,6 +104,11 @@ class Inside:
         """The timeline that the cluster is on."""
         return timeline(self.control())
 
+    @property
+    def data(self) -> str:
+        """The data directory of the server inside."""
+        return self._layout.data
+
     def program(self, name: str) -> str:
         """One of PostgreSQL's programs inside."""
         return f"{self.folder}/{name}" if self.folder else name

@@ -10,6 +10,7 @@ from archon_ops.model.pitr.recovery import (
     Stop,
     at_time,
     complaint,
+    next_transaction,
     options,
     segment_bytes,
     server_settings,
@@ -90,6 +91,11 @@ def test_no_file_of_the_sources_is_written_over() -> None:
     assert (old["external_pid_file"], new["external_pid_file"]) == ("", "")
     assert old["stats_temp_directory"] == "pg_stat_tmp"
     assert "stats_temp_directory" not in new
+
+
+def test_the_next_transaction_is_told_with_its_epoch() -> None:
+    assert next_transaction("Latest checkpoint's NextXID:          2:7\n") == (2 << 32) + 7
+    assert next_transaction("") is None
 
 
 def test_little_wal_gathers_but_enough_for_a_server_to_start() -> None:

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from archon_ops.model.pitr.exchange import Progress, Step, parse_progress, way_back
-from archon_ops.model.pitr.replacement import DatabaseLoss, ReplacementPlan
+from archon_ops.model.pitr.replacement import (
+    DatabaseLoss,
+    ReplacementPlan,
+    quoted,
+    settings_of,
+)
 
 
 def plan(*databases: DatabaseLoss, unknown: str = "") -> ReplacementPlan:
@@ -17,6 +22,8 @@ def plan(*databases: DatabaseLoss, unknown: str = "") -> ReplacementPlan:
         (DatabaseLoss("a", 2, 0), True, "2 rows written since"),
         (DatabaseLoss("a", 0, 3), True, "3 definitions written since"),
         (DatabaseLoss("a", 1, 1), True, "1 rows and 1 definitions"),
+        (DatabaseLoss("a", 0, 0, gone=4), True, "4 deleted or changed since come back"),
+        (DatabaseLoss("a", 1, 0, gone=1), True, "1 rows written since, 1 deleted or changed"),
         (DatabaseLoss("a", None, None, problem="no right"), True, "cannot be counted: no right"),
         (DatabaseLoss("a", None, None, created=True), True, "is not there afterwards"),
     ],
@@ -33,6 +40,18 @@ def test_every_database_that_loses_has_to_be_named() -> None:
     assert found.names(" z,a ")
     for wrong in ("", "a", "a,z,idle", "a z", "a,a,z"):
         assert not found.names(wrong), wrong
+
+
+@pytest.mark.parametrize("name", ["a,b", ' first', "last ", 'a"b', '"', '","', "a\nb", "Ä b"])
+def test_whatever_its_name_a_database_can_be_named(name: str) -> None:
+    found = plan(DatabaseLoss("z", 1, 0), DatabaseLoss(name, 1, 0))
+    assert found.names(found.typed)
+    assert found.names(f"z,{quoted(name)}")
+    assert not found.names("z")
+
+
+def test_what_a_configuration_says_is_told_without_comments() -> None:
+    assert settings_of("# a\n\na = 1 # b\n  b = 2\n") == {"a = 1", "b = 2"}
 
 
 def test_where_nothing_is_lost_the_target_is_typed() -> None:
