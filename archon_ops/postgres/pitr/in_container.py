@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from archon_ops.errors import PreconditionError
 from archon_ops.hosts.described import Container
@@ -31,6 +31,9 @@ _ROOM, _SOCKETS = "/var/lib/archon_ops", "/var/run/postgresql"
 # Its address is on a network of its own: by that our sessions come.
 _LISTENS = "*"
 # Those inside may be anybody; everybody else needs the password that the role has in the cluster.
+_SPARE_BYTES = 256 << 20
+# On the live server's disk no more WAL may gather than there has to be room for.
+_WAL_MEGABYTES = 256
 _RULES = b"local all all trust\nhost all all all md5\n"
 
 
@@ -83,7 +86,6 @@ class _Quarters:
     """The container, furnished by `Room`."""
 
     rules = _RULES
-    spare_bytes = 256 << 20
 
     def __init__(
         self,
@@ -104,8 +106,13 @@ class _Quarters:
         self._networks = plan.networks
         self.host = InContainer(engine, container, plan.os_user)
         self.serves = plan.place is not None
-        elsewhere = plan.place.folders if plan.place else ()
-        self.layout = Layout(_ROOM, _SOCKETS, _LISTENS, elsewhere)
+        self.spare_bytes = _SPARE_BYTES
+        self.layout = Layout(_ROOM, _SOCKETS, _LISTENS)
+        if plan.place:
+            self.spare_bytes += _WAL_MEGABYTES << 20
+            self.layout = replace(
+                self.layout, elsewhere=plan.place.folders, wal_megabytes=_WAL_MEGABYTES
+            )
         role = plan.role or container.environment.get("POSTGRES_USER") or "postgres"
         programs = find_programs(engine, container)
         self.inside = Inside(self.host, self.layout, programs, role=role, seconds=seconds)

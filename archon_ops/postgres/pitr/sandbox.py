@@ -25,6 +25,8 @@ from archon_ops.postgres.server import Server
 _POLL_SECONDS = 0.1
 # Seconds until a repository that was away is asked again; pgBackRest itself tries for fifteen.
 _PAUSES = (5, 15, 30)
+# How often it is seen to that what is replayed leaves room for the live server.
+_LOOK_SECONDS = 1.0
 
 
 class Quarters(Protocol):
@@ -193,9 +195,12 @@ class Room:
             MissedError: the archive did not give all that is needed.
             OpsError: the server did not start, or not in time.
         """
-        began = time.monotonic()
+        began = looked = time.monotonic()
         self.inside.start(**self._waiting, **target)
         while not self.inside.recovered():
+            if self._quarters.serves and time.monotonic() - looked > _LOOK_SECONDS:
+                self._leave_some_room()
+                looked = time.monotonic()
             if time.monotonic() - began > self._seconds:
                 raise OpsError(
                     f"the recovery did not end within {self._seconds:.0f} s", "deadlines.restore"
@@ -203,6 +208,13 @@ class Room:
             time.sleep(_POLL_SECONDS)
         found = self.inside.ask("SELECT pg_catalog.pg_last_xact_replay_timestamp()")
         return stopped(self.inside.log(), datetime.fromisoformat(found) if found else None)
+
+    def _leave_some_room(self) -> None:
+        """Give up before the live server, whose disk it is, has none left for its own WAL."""
+        least = self._quarters.spare_bytes // 2
+        free = free_bytes(self._quarters.host, self._quarters.layout.data)
+        if free is not None and free < least:
+            raise self._quarters.no_room(least, free)
 
     @property
     def _waiting(self) -> dict[str, str]:
