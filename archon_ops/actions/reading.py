@@ -31,6 +31,7 @@ from archon_ops.settings import DeadlineSettings, archon_secret
 from archon_ops.site import Site
 
 _CANCEL_SECONDS = 5.0
+_ALL = Scope()
 T = TypeVar("T")
 
 
@@ -68,6 +69,7 @@ def found(
     *,
     attributes_of: str | None = None,
     questions: Questions | None = None,
+    scope: Scope = _ALL,
 ) -> Found:
     """Everything that a proof compares.
 
@@ -79,6 +81,7 @@ def found(
         attributes_of: database whose own attributes are read; None leaves them out.
         questions: what it is asked besides; only of a database that nobody uses yet: its functions
             are called, and an index may be built anew. None leaves that out.
+        scope: what the backup covers, where the database holds more.
     """
     with (
         server.connect(database) as connection,
@@ -86,9 +89,9 @@ def found(
     ):
         if answered:  # an index that is built anew meanwhile may hold readers of its table up
             connection.execute("SELECT pg_catalog.set_config('lock_timeout', '0', false)")
-        tables = fingerprint(connection, Scope(), timeout=deadlines.proof, progress=progress)
-        positions = sequences(connection, Scope(), timeout=deadlines.proof)
-        inventory = read_inventory(connection, Scope(), timeout=deadlines.stall)
+        tables = fingerprint(connection, scope, timeout=deadlines.proof, progress=progress)
+        positions = sequences(connection, scope, timeout=deadlines.proof)
+        inventory = read_inventory(connection, scope, timeout=deadlines.stall)
         extensions = {e.name: e.version for e in read_extensions(connection)}
         major = version_num(connection) // 10000
         locale = databases.locale_of(connection, database)

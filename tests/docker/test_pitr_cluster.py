@@ -10,7 +10,7 @@ import pytest
 
 from tests.docker.engine import Engine
 from tests.docker.house import House
-from tests.docker.pitr import DATA, archiving_house, inside
+from tests.docker.pitr import DATA, archiving_house, configure, inside
 
 pytestmark = pytest.mark.slow
 GO_BACK = ("pitr.restore", "--scope", "cluster", "--time")
@@ -37,6 +37,8 @@ def home(engine: Engine, pg17_image: str, service_image: str) -> Iterator[House]
     with archiving_house(
         engine, pg17_image, on_volume=True, service_image=service_image, count=1
     ) as made:
+        made.database.psql("CREATE SCHEMA left_out; CREATE TABLE left_out.said AS SELECT 1 AS i")
+        configure(made, exclude_schemas=["left_out"])
         made.database.psql("CREATE DATABASE neighbour")
         made.database.psql("CREATE TABLE said AS SELECT 'before' AS word", "neighbour")
         made.database.psql("CREATE TABLE deleted AS SELECT generate_series(1, 9) AS i", "neighbour")

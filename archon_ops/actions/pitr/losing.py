@@ -13,6 +13,7 @@ from archon_ops.model.plan import target_of
 from archon_ops.model.units import human_size
 from archon_ops.postgres import cluster_losses, databases, facts
 from archon_ops.postgres.pitr.sandbox import Room
+from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.session import scalar
 from archon_ops.site import Site
 
@@ -39,6 +40,7 @@ class Recovered:
         snapshot: as it stood before anything was written there.
         timeline: that the recovery followed.
         manifest: of the backup that was taken of it, which was proven.
+        scope: what that one covers.
         not_proven: what could not be proven of it.
     """
 
@@ -47,6 +49,7 @@ class Recovered:
     snapshot: str
     timeline: int
     manifest: Manifest
+    scope: Scope
     not_proven: tuple[str, ...]
 
 

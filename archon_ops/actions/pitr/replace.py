@@ -29,7 +29,6 @@ from archon_ops.actions.recording import Recording
 from archon_ops.actions.service import remember_kept
 from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError, UntrustworthyError
 from archon_ops.hosts.described import Container
-from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.config import ASIDE, fitting, render
 from archon_ops.model.pitr.replacement import ReplacementPlan
 from archon_ops.model.proof import prove
@@ -150,7 +149,7 @@ def replace_cluster(
     exchange = Exchange(room.host, successor.place.live, site.report, room.inside.folder)
 
     def check(server: Server) -> None:
-        _check(site, server, recovered.manifest, timeline)
+        _check(site, server, recovered, timeline)
 
     down = None
     try:
@@ -206,8 +205,9 @@ def _refuse_tablespaces(room: Room) -> None:
         )
 
 
-def _check(site: Site, server: Server, manifest: Manifest, timeline: int) -> None:
+def _check(site: Site, server: Server, recovered: Recovered, timeline: int) -> None:
     """Make sure that what serves is what was proven, before Archon's services are let in."""
+    manifest, limits = recovered.manifest, site.settings.deadlines
     site.report.step("cluster.proving", "Proving what serves")
     with server.connect(databases.MAINTENANCE) as connection:
         identifier = facts.system_identifier(connection)
@@ -217,7 +217,8 @@ def _check(site: Site, server: Server, manifest: Manifest, timeline: int) -> Non
             f"server {identifier} on timeline {now} serves, where server "
             f"{manifest.server.system_identifier} on timeline {timeline} should"
         )
-    proof = prove(manifest, found(server, site.database, site.settings.deadlines), None)
+    there = found(server, site.database, limits, scope=recovered.scope)
+    proof = prove(manifest, there, None)
     if not proof.equal:
         raise UntrustworthyError(f"what serves is not what was proven: {'; '.join(proof.problems)}")
 

@@ -44,6 +44,7 @@ from archon_ops.model.proof import Proof
 from archon_ops.model.units import human_duration, human_size, zulu
 from archon_ops.postgres.pitr.inside import MissedError
 from archon_ops.postgres.pitr.sandbox import Room
+from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept
@@ -160,15 +161,15 @@ def _in_sandbox(
     with room.server() as server:
         seconds["answering"] = time.monotonic() - started
         _say(site, stopped, seconds)
-        path, manifest = _taken(run, server, at)
+        path, manifest, scope = _taken(run, server, at)
         run.details.update({"backup": path.name, "moment": zulu(at), "label": aim.label.name})
         checking = time.monotonic()
-        proof, unproven = proven_there(site, room, server, path, manifest, recorded_then)
+        proof, unproven = proven_there(site, room, server, path, manifest, recorded_then, scope)
         seconds["proof"] = time.monotonic() - checking
     replaced = None
     if successor:
         whole = aim.label.database_bytes
-        recovered = Recovered(zulu(at), whole, snapshot, timeline, manifest, unproven)
+        recovered = Recovered(zulu(at), whole, snapshot, timeline, manifest, scope, unproven)
         replaced = replace_cluster(run, room, successor, recovered)
         seconds["down"] = replaced.down_seconds
     seconds["total"] = time.monotonic() - began
@@ -217,8 +218,8 @@ def _say(site: Site, stopped: Stopped, seconds: dict[str, float]) -> None:
         )
 
 
-def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest]:
-    """A backup of the recovered server, whose snapshot is of the moment that it is as of."""
+def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest, Scope]:
+    """A backup of the recovered server, as of its moment, and what of that server it covers."""
     began = run.site.clock()
 
     def then() -> datetime:
@@ -229,4 +230,4 @@ def _taken(run: Recording, server: Server, at: datetime) -> tuple[Path, Manifest
     like_live = replace(server, host=site.source.container or server.host)
     site.report.phase("backup.prerequisites", "Taking What Was Recovered as a Backup")
     ready = check(site, like_live, (), (), allow_empty=True)
-    return take(replace(run, site=site), like_live, ready, LABEL)
+    return (*take(replace(run, site=site), like_live, ready, LABEL), ready.scope)

@@ -13,6 +13,7 @@ from archon_ops.model.backup import Manifest, Verification
 from archon_ops.model.proof import Comparison, Proof, prove
 from archon_ops.postgres.pitr.consistency import damages
 from archon_ops.postgres.pitr.sandbox import Room
+from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site
 from archon_ops.storage.verifications import append_verification
@@ -25,6 +26,7 @@ def proven_there(
     path: Path,
     manifest: Manifest,
     then: Manifest | None,
+    scope: Scope,
 ) -> tuple[Proof, tuple[str, ...]]:
     """Hold the backup against the recovered server, and look into that server's files.
 
@@ -35,6 +37,7 @@ def proven_there(
         path: the dump of the backup that was taken of it.
         manifest: of that backup.
         then: what was written down when the point was made; None where nothing was.
+        scope: what the backup covers of that server.
 
     Raises:
         UntrustworthyError: they do not agree; the backup is marked as failed.
@@ -42,7 +45,11 @@ def proven_there(
     site.report.phase("pitr.proof", "Proving the Recovered Cluster")
     began = time.monotonic()
     there = found(
-        server, site.database, site.settings.deadlines, questions=questions_for(site, manifest)
+        server,
+        site.database,
+        site.settings.deadlines,
+        questions=questions_for(site, manifest),
+        scope=scope,
     )
     proof = prove(manifest, there, None)
     if then is not None:

@@ -42,7 +42,7 @@ def test_every_database_that_loses_has_to_be_named() -> None:
         assert not found.names(wrong), wrong
 
 
-@pytest.mark.parametrize("name", ["a,b", ' first', "last ", 'a"b', '"', '","', "a\nb", "Ä b"])
+@pytest.mark.parametrize("name", ["a,b", " first", "last ", 'a"b', '"', '","', "a\nb", "Ä b"])
 def test_whatever_its_name_a_database_can_be_named(name: str) -> None:
     found = plan(DatabaseLoss("z", 1, 0), DatabaseLoss(name, 1, 0))
     assert found.names(found.typed)
