@@ -8,7 +8,6 @@ from archon_ops.errors import LockedError, OpsError, PreconditionError, Untrustw
 from archon_ops.model.pitr.labels import Stock
 
 _ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
-_WARNING = re.compile(r"WARN: (repo\d+: .*)")
 _NETWORK = re.compile(
     r"HTTP|TLS|timeout (?:connecting|after \d+ms)|unable to connect|unexpected EOF|unable to get"
 )
@@ -97,8 +96,9 @@ def failure(command: str, stanza: str, where: str, text: str, code: int) -> OpsE
             f"{said}: WAL does not reach the repository", "inv pitr.setup, and the server's log"
         )
     # That of a set which cannot be read says nothing of why; the warning before it does.
-    if code == _SET_INVALID and (warned := _WARNING.search(text)):
-        said = f"{said} ({warned[1].strip()})"
+    if code == _SET_INVALID:
+        away = next((line.strip() for line in text.splitlines() if _NETWORK.search(line)), "")
+        said = f"{said} ({away})" if away else said
     if _NETWORK.search(said):
         return AwayError(
             f"{said}: the repository's server does not answer as it should",

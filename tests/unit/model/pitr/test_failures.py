@@ -41,6 +41,11 @@ def test_without_an_error_of_its_own() -> None:
 
 def test_a_server_that_does_not_answer_is_told_from_a_set_that_is_not_there() -> None:
     set_of = "ERROR: [075]: backup set 20261124-150000F is not valid"
-    cut = f"WARN: repo1: [FileReadError] unexpected EOF reading HTTP content\n{set_of}"
-    assert isinstance(failure("restore", "archon", "container db", cut, 75), AwayError)
+    cut = (
+        "WARN: repo1: [FileReadError] unable to load info file '/backup.info':\n"
+        f"      FileReadError: unexpected EOF reading HTTP content\n{set_of}"
+    )
+    error = failure("restore", "archon", "container db", cut, 75)
+    assert isinstance(error, AwayError)
+    assert "(FileReadError: unexpected EOF reading HTTP content)" in error.message
     assert not isinstance(failure("restore", "archon", "container db", set_of, 75), AwayError)
