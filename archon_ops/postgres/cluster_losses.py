@@ -33,7 +33,8 @@ _LASTING = {
     ("pg_catalog", "pg_class"): sql.SQL("relpersistence <> 't'"),
     ("pg_catalog", "pg_namespace"): sql.SQL("nspname !~ '^pg_(toast_)?temp_'"),
     ("pg_catalog", "pg_attribute"): sql.SQL(
-        "attrelid NOT IN (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')"
+        "attnum > 0 AND attrelid NOT IN"
+        " (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')"
     ),
 }
 # Tables of extensions too: their rows go back like all others. None of a session's own.

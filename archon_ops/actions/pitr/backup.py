@@ -13,7 +13,7 @@ from archon_ops.actions.pitr.point import archived, made_point, point_name
 from archon_ops.actions.pitr.proof import written_down
 from archon_ops.actions.pitr.reach import Reached, configured, reached
 from archon_ops.actions.recording import Recording, recorded
-from archon_ops.errors import ExitCode, OpsError, UsageError
+from archon_ops.errors import ExitCode, OpsError, PreconditionError, UsageError
 from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.failures import not_there
 from archon_ops.model.pitr.labels import Label, Stock
@@ -26,6 +26,9 @@ from archon_ops.storage import pitr as kept
 ACTION = "pitr-backup"
 KINDS = ("full", "diff", "incr")
 _ANNOTATE_SECONDS = 120.0
+_UNREADABLE = (
+    r"SELECT to_json(datname) FROM pg_catalog.pg_database WHERE datname ~ E'[\\n\\r]' LIMIT 1"
+)
 _CANCEL = """SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
              WHERE application_name LIKE 'pgBackRest [backup]%'"""
 
@@ -127,6 +130,12 @@ def _checked(site: Site, at: Reached) -> Stock:
     if not stock.exists:
         raise not_there(stock)
     check_stanza(stock, now, at.backrest.host.name)
+    if strange := asked(at).ask(_UNREADABLE):
+        raise PreconditionError(
+            f"the name of database {strange} holds a line end: pgBackRest makes a backup then, and "
+            "cannot read it again",
+            "ALTER DATABASE … RENAME TO …",
+        )
     site.report.ok(f"PostgreSQL {now.version} {at.backrest.host.there}, stanza {stock.stanza}")
     return stock
 

@@ -30,6 +30,7 @@ from archon_ops.actions.service import remember_kept
 from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError, UntrustworthyError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import ASIDE, fitting, render
+from archon_ops.model.pitr.exchange import folders_inside
 from archon_ops.model.pitr.replacement import ReplacementPlan
 from archon_ops.model.proof import prove
 from archon_ops.model.units import human_duration
@@ -90,6 +91,7 @@ def place_for(run: Recording) -> Place:
         )
     container = the_container(site)
     data, mount, volume = data_directory(container, _data_directory(site))
+    _refuse_mounts(container, data)
     _require_left_out(site, container)
     remember(run.details, name_of(site.run_id), data)
     return Place(volume, mount, data, folders_for(data, site.run_id))
@@ -105,6 +107,8 @@ def built_in(run: Recording, room: Room, place: Place) -> Iterator[None]:
         name = name_of(run.site.run_id)
         try:
             if run.details.get(EXCHANGE) and not exchange.begun(name):
+                with contextlib.suppress(OpsError):  # it may not run any more, or not yet
+                    room.inside.abort()
                 exchange.take_back(name)
                 run.details[EXCHANGE] = None
         except OpsError as error:  # the next run tries again
@@ -179,6 +183,16 @@ def _data_directory(site: Site) -> str | None:
     except OpsError as error:
         site.report.warn(f"the live server is not asked: {error.message}")
         return None
+
+
+def _refuse_mounts(container: Container, data: str) -> None:
+    mounted = (str(mount.get("Destination")) for mount in container.mounts)
+    if inner := folders_inside(data, mounted):
+        raise PreconditionError(
+            f"{', '.join(inner)} of container {container.name} is a mount of its own inside of the "
+            "data directory, which is not exchanged with it",
+            "bring back Archon alone: --scope archon",
+        )
 
 
 def _require_left_out(site: Site, container: Container) -> None:

@@ -9,8 +9,10 @@ first rename, and what is written down says to whom the entries belong that are 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 
 class Step(StrEnum):
@@ -58,6 +60,20 @@ def way_back(step: Step) -> tuple[tuple[Step, Move], ...]:
     if step is Step.PREPARED:
         return ()
     return (old_in,) if step is Step.LEAVING else ((Step.RETURNING, Move.NEW_OUT), old_in)
+
+
+def folders_inside(data: str, mounted: Iterable[str]) -> tuple[str, ...]:
+    """Folders of a data directory that are mounts of their own, and stay where they are.
+
+    A file of configuration that is mounted is none, and is the same for whatever cluster serves.
+
+    Args:
+        data: the data directory.
+        mounted: where something is mounted.
+    """
+    paths = (PurePosixPath(path) for path in mounted)
+    found = (p for p in paths if p != PurePosixPath(data) and p.is_relative_to(data))
+    return tuple(str(path) for path in found if not path.suffix)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,10 @@ class Inside:
         """Stop it; its files stay."""
         self._pg_ctl("stop", "--mode=fast")
 
+    def abort(self) -> None:
+        """End it at once, whatever becomes of its files."""
+        self._pg_ctl("stop", "--mode=immediate")
+
     def settle(self) -> None:
         """Stop it for good, with all that it wrote on disk: it was never made to wait for that."""
         self.stop()

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from archon_ops.model.pitr.exchange import Progress, Step, parse_progress, way_back
+from archon_ops.model.pitr.exchange import (
+    Progress,
+    Step,
+    folders_inside,
+    parse_progress,
+    way_back,
+)
 from archon_ops.model.pitr.replacement import (
     DatabaseLoss,
     ReplacementPlan,
@@ -78,6 +84,12 @@ def test_progress_is_read_as_it_was_written() -> None:
     ):
         with pytest.raises(ValueError):  # noqa: PT011 - of json, of the step, or ours
             parse_progress(text)
+
+
+def test_a_folder_that_is_a_mount_of_its_own_stays_behind() -> None:
+    mounted = ("/data", "/data/pg_wal", "/data/postgresql.conf", "/data2", "/etc/x", "/")
+    assert folders_inside("/data", mounted) == ("/data/pg_wal",)
+    assert folders_inside("/data/sub/pgdata", mounted) == ()
 
 
 def test_what_serves_is_not_taken_back() -> None:
