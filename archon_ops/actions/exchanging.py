@@ -86,21 +86,23 @@ def exchanged(
         arriving: folder of the one that comes.
         check: looks at the server that serves now, and raises where it is not as it should be.
     """
-    remember(details, kept.name, exchange.data)
+    remember(details, kept.name, exchange.data, stopping=True)
     site.report.step("cluster.stopping", f"Stopping container {container.name}")
 
     def taken_back() -> str:
         try:
-            back = _bring_back(site, details, container, exchange, kept.name)
+            back = _bring_back(site, container, exchange, kept.name)
+            why = _serving_again(site, details, container)
         except OpsError as error:
             return f"and the cluster of before is not back yet ({error.message}): any command tries"
         details[EXCHANGE] = None
         if not back:
             return SERVES_ALREADY
-        return "the cluster is as it was, and serves"
+        return f"the cluster is as it was, and {why or 'serves'}"
 
     try:
         _stop(site, container)
+        site.report.step("cluster.stopped", f"Container {container.name} is stopped")
         exchange.carry_out(kept, arriving)
         site.report.step("cluster.starting", f"Starting container {container.name}")
         site.engine.start(container.id)
@@ -117,15 +119,16 @@ def exchanged(
         raise
 
 
-def remember(details: dict[str, object], name: str, data: str) -> None:
+def remember(details: dict[str, object], name: str, data: str, *, stopping: bool = False) -> None:
     """Write down what the next run has to look at if this one is killed.
 
     Args:
         details: of the run.
         name: of the exchange.
         data: the data directory.
+        stopping: whether its server is stopped next, and so has to be started again.
     """
-    details[EXCHANGE] = {"name": name, "data": data}
+    details[EXCHANGE] = {"name": name, "data": data, "stopping": stopping}
 
 
 @contextlib.contextmanager
@@ -172,12 +175,15 @@ def bring_back_abandoned(site: Site) -> None:
         left = record.details.get(EXCHANGE)
         if record.result is Result.RUNNING or not isinstance(left, dict):
             continue
-        name, data = str(left["name"]), str(left["data"])
+        name, data, why = str(left["name"]), str(left["data"]), ""
+        details = dict(record.details)
         try:
             container = the_container(site)
             with held(site, container, data) as exchange:
-                details = dict(record.details)
-                back = _bring_back(site, details, container, exchange, name)
+                stopped = bool(left.get("stopping")) or exchange.begun(name)
+                back = _bring_back(site, container, exchange, name)
+            if stopped:
+                why = _serving_again(site, details, container)
         except OpsError as error:
             raise OpsError(
                 "a killed run left the whole cluster half exchanged, and it cannot be taken back: "
@@ -186,6 +192,8 @@ def bring_back_abandoned(site: Site) -> None:
             ) from error
         if back:
             site.report.info(f"took back what a killed run left: {name}")
+        if why:  # as it may have been before: then a recovery is what helps, and not refused
+            site.report.warn(f"the cluster is as it was, and {why}")
         site.journal.update(replace(record, details={**details, EXCHANGE: None}))
 
 
@@ -204,23 +212,22 @@ def the_container(site: Site) -> Container:
     return found[0]
 
 
-def _bring_back(
-    site: Site,
-    details: dict[str, object],
-    container: Container,
-    exchange: Exchange,
-    name: str,
-) -> bool:
-    """Take an exchange back; whether the cluster of before is the one that serves."""
-    begun = exchange.begun(name)
-    if begun:
+def _bring_back(site: Site, container: Container, exchange: Exchange, name: str) -> bool:
+    """Take an exchange back; whether the cluster of before is the one in place."""
+    if exchange.begun(name):
         site.engine.stop(container.id, _STOP_SECONDS)
-    back = exchange.take_back(name)
-    if begun:
+    return exchange.take_back(name)
+
+
+def _serving_again(site: Site, details: dict[str, object], container: Container) -> str:
+    """Have the server run; why it does not: one that was broken before is so again."""
+    try:
         site.engine.start(container.id)
         with _answering(site, container) as server:
             details["kept"] = kept_now(site, server)
-    return back
+    except OpsError as error:
+        return f"does not serve: {error.message}"
+    return ""
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def test_every_database_is_as_of_then(home: House, before: Before) -> None:
 def test_a_killed_exchange_is_taken_back(home: House, before: Before) -> None:
     """By whatever runs next: here that is killed one step later."""
     now = home.content()
-    for step in ("old-out", "new-in", "proving"):
+    for step in ("stopped", "old-out", "new-in", "proving"):
         killed = home.spawn("undo", "--yes", pause_at=f"cluster.{step}")
         killed.wait_paused(f"cluster.{step}", 120)
         killed.kill()
