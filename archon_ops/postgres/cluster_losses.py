@@ -44,6 +44,8 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE c.relkind = 'r' AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ORDER BY 1, 2"""
+_PREPARED = """
+SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()"""
 _OBJECTS = ("pg_catalog", "pg_largeobject")
 _OBJECTS_THERE = ("pg_catalog", "pg_largeobject_metadata")
 # And those that all databases share. Of a role every new password is a change.
@@ -118,6 +120,7 @@ class _Counted:
     catalogs: tuple[Newer, ...]
     changes: tuple[Newer, ...]
     unlogged: frozenset[Name]
+    prepared: frozenset[str]
 
     @property
     def problem(self) -> str:
@@ -142,7 +145,9 @@ def _counted(server: Server, name: str, snapshot: str, timeout: float) -> _Count
             return of_relations(connection, names, snapshot, timeout=timeout, only=_LASTING)
 
         unlogged = frozenset((schema, table) for schema, table, volatile in found if volatile)
-        return _Counted(count((*tables, *objects)), count(_CATALOGS), count(_CHANGES), unlogged)
+        prepared = frozenset(str(gid) for (gid,) in connection.execute(_PREPARED).fetchall())
+        rows = count((*tables, *objects))
+        return _Counted(rows, count(_CATALOGS), count(_CHANGES), unlogged, prepared)
 
 
 def _of(
@@ -153,6 +158,10 @@ def _of(
         then = _counted(before, name, snapshot, timeout) if before else None
     except OpsError as error:
         return DatabaseLoss(name, None, None, problem=error.message)
+    if waiting := now.prepared - (then.prepared if then else frozenset()):
+        gids = ", ".join(sorted(waiting))
+        problem = f"what prepared transactions hold back ({gids})"
+        return DatabaseLoss(name, None, None, problem=problem)
     if problem := now.problem or (then.problem if then else ""):
         return DatabaseLoss(name, None, None, problem=problem)
     rows, definitions = _total(now.rows), _total((*now.catalogs, *now.changes))
@@ -170,14 +179,6 @@ def _gone(then: tuple[Newer, ...], now: tuple[Newer, ...]) -> int:
     """How many rows of then are not there any more as they were."""
     left = {(r.schema, r.table): (r.rows or 0) - (r.newer or 0) for r in now}
     return sum(max((r.rows or 0) - left.get((r.schema, r.table), 0), 0) for r in then)
-
-
-def prepared(connection: Connection) -> tuple[str, ...]:
-    """Transactions that wait, prepared, for their second phase."""
-    rows = connection.execute(
-        "SELECT gid || ' in ' || database FROM pg_catalog.pg_prepared_xacts ORDER BY 1"
-    ).fetchall()
-    return tuple(str(name) for (name,) in rows)
 
 
 def shared(server: Server, snapshot: str, *, timeout: float) -> int | None:

@@ -95,10 +95,6 @@ def planned(
                 live = cluster_losses.names(connection)
                 slots = cluster_losses.slots(connection)
                 size = cluster_losses.size_bytes(connection)
-                waiting = cluster_losses.prepared(connection)
-            if waiting:
-                gone = f"prepared transactions go with what leaves: {', '.join(waiting)}"
-                notes = (*notes, gone)
             why = _incomparable(now, identifier, timeline, recovered.timeline)
             snapshot = "" if why else recovered.snapshot
             with room.server() as before:

@@ -154,5 +154,6 @@ class ReplacementPlan:
             "shared": self.shared,
             "coming": list(self.coming),
             "slots": list(self.slots),
+            "notes": list(self.notes),
             "unknown": self.unknown or None,
         }
