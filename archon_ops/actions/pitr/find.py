@@ -169,7 +169,7 @@ class _Seeker:
         found = self._count()
         self.existed = self.existed or found is not None
         rows = found or 0
-        self._room.inside.stop()
+        self._room.inside.drop()
         self._position = moment
         at = moment or stopped.last_commit or self.stock.labels[-1].stopped_at
         probe = Probe(at, rows, stopped)
