@@ -17,7 +17,6 @@ from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError
 from archon_ops.model.report import Silent
 from archon_ops.model.runs import Result
 from archon_ops.postgres import databases
-from archon_ops.postgres.container import usual_data
 from archon_ops.postgres.kept import Kept
 from archon_ops.postgres.server import Server
 from archon_ops.site import Site
@@ -50,7 +49,7 @@ def data_directory(container: Container, said: str | None) -> tuple[str, str, st
     Raises:
         PreconditionError: it lies in the container itself.
     """
-    data = said or usual_data(container)
+    data = said or container.usual_data
     holding = [
         mount
         for mount in container.mounts

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# Where the images of PostgreSQL have it.
+USUAL_DATA = "/var/lib/postgresql/data"
+
 
 @dataclass(frozen=True)
 class Container:
@@ -51,6 +54,11 @@ class Container:
     healthcheck: Mapping[str, Any] | None = None
     networks: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+
+    @property
+    def usual_data(self) -> str:
+        """PostgreSQL's data directory in it, as far as that can be told without its server."""
+        return self.environment.get("PGDATA") or USUAL_DATA
 
     @property
     def running(self) -> bool:

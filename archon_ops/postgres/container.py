@@ -15,12 +15,6 @@ from archon_ops.postgres.relay import relay
 from archon_ops.postgres.server import Server
 
 PORT = 5432
-_USUAL_DATA = "/var/lib/postgresql/data"
-
-
-def usual_data(container: Container) -> str:
-    """The data directory, as far as that can be told without its server."""
-    return container.environment.get("PGDATA") or _USUAL_DATA
 
 
 def locate(engine: Engine, name: str) -> Container:

@@ -11,6 +11,7 @@ import psycopg
 
 from archon_ops.actions.pitr.here import confirmed, require_here
 from archon_ops.errors import PreconditionError
+from archon_ops.hosts.described import USUAL_DATA
 from archon_ops.model.pitr.config import S3, Config, Repository
 from archon_ops.model.pitr.labels import Stock, Window
 from archon_ops.postgres.pitr.pgbackrest import Host, InContainer, OnThisMachine, PgBackRest
@@ -20,8 +21,6 @@ from archon_ops.postgres.session import Connection, scalar
 from archon_ops.settings import PitrSettings, RepositorySettings
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept
-
-_USUAL_DATA = "/var/lib/postgresql/data"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def config_of(site: Site, server: Server, host: Host) -> Config:
     settings = configured(site)
     environment = host.container.environment if isinstance(host, InContainer) else {}
     with server.connect(site.database) as connection:
-        data = _setting(connection, "data_directory") or environment.get("PGDATA") or _USUAL_DATA
+        data = _setting(connection, "data_directory") or environment.get("PGDATA") or USUAL_DATA
         sockets = _setting(connection, "unix_socket_directories") or ""
         port = int(scalar(connection, "SELECT current_setting('port')"))
     return Config(

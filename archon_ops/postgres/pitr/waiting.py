@@ -32,7 +32,6 @@ def data_directory(server: Server) -> str | None:
 
 
 def _exchange(server: Server) -> Exchange:
-    from archon_ops.postgres.container import usual_data
     from archon_ops.postgres.container_programs import ContainerPrograms
     from archon_ops.postgres.pitr.exchange import Exchange
     from archon_ops.postgres.pitr.pgbackrest import InContainer
@@ -40,6 +39,6 @@ def _exchange(server: Server) -> Exchange:
     programs = server.programs
     if not isinstance(programs, ContainerPrograms):
         raise TypeError(f"{server.host} is no container")
-    data = data_directory(server) or usual_data(programs.container)
+    data = data_directory(server) or programs.container.usual_data
     # As the container's own user: whoever that is, it can do there what its server can.
     return Exchange(InContainer(programs.engine, programs.container, ""), data, Silent())

@@ -13,6 +13,7 @@ import archon_ops
 
 ROOT = Path(__file__).parents[3]
 MAIN = "from archon_ops.cli.program import main; main()"
+SDKS = ("docker", "requests", "boto3", "fastapi", "numpy", "textual")
 HEAVY = ("psycopg", "pydantic", "rich", "cryptography", "numpy", "pandas")
 
 
@@ -68,6 +69,14 @@ def test_inv_offers_the_same_tasks() -> None:
 
 def test_nothing_heavy_is_imported_before_a_task_runs() -> None:
     code = f"import archon_ops.cli, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    assert run("-c", code).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("action", ["backup", "restore", "undo", "status", "verify"])
+def test_sources_without_a_container_do_not_pay_for_dockers_sdk(action: str) -> None:
+    code = (
+        f"import archon_ops.actions.{action}, sys; print([m for m in {SDKS} if m in sys.modules])"
+    )
     assert run("-c", code).stdout == "[]\n"
 
 
