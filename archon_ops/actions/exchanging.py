@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from archon_ops.actions.service import kept_now
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError
 from archon_ops.model.report import Silent
 from archon_ops.model.runs import Result
@@ -223,7 +223,7 @@ def _serving_again(site: Site, details: dict[str, object], container: Container)
     try:
         site.engine.start(container.id)
         with _answering(site, container) as server:
-            details["kept"] = kept_now(site, server)
+            remember_kept(site, details, server)
     except OpsError as error:
         return f"does not serve: {error.message}"
     return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.recording import Recording
-from archon_ops.actions.service import remember_kept
 from archon_ops.errors import OpsError
 from archon_ops.model.units import human_size
 from archon_ops.postgres import generations
@@ -43,7 +43,7 @@ def drop_due(run: Recording) -> None:
         run.site.report.phase("prune.kept", "Dropping what was kept for an undo")
         with run.site.server() as server:
             drop_kept(run.site, server, gone)
-            remember_kept(run, server)
+            remember_kept(run.site, run.details, server)
 
 
 def drop_kept(site: Site, server: Server, kept: tuple[Kept, ...]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.quiet import with_services
 from archon_ops.actions.recording import recorded, sweep_server
 from archon_ops.actions.restoring.archon import restore_archon
@@ -15,7 +16,6 @@ from archon_ops.actions.restoring.request import Request, locate, scope_of
 from archon_ops.actions.restoring.target import Target
 from archon_ops.actions.restoring.whole import restore_whole
 from archon_ops.actions.restoring.whole_plan import plan_whole
-from archon_ops.actions.service import remember_kept
 from archon_ops.errors import ExitCode, OpsError, PreconditionError
 from archon_ops.model.backup import Backup
 from archon_ops.model.plan import ARCHON, RestorePlan
@@ -86,7 +86,7 @@ def restore(site: Site, request: Request, confirm: Confirm) -> Restored:
                 proof, kept = restore_archon(run, server, located, planned, target)
             else:
                 proof, kept = restore_whole(run, server, located, planned, target)
-            remember_kept(run, server)
+            remember_kept(run.site, run.details, server)
         run.exit_code = with_services(run.details, _exit_code(located.backup, proof))
         return Restored(planned, proof, kept, time.monotonic() - began, run.exit_code)
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from archon_ops.errors import InterruptedByUser, OpsError
 from archon_ops.postgres import databases
-from archon_ops.postgres.generations import generations
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import scalar
-from archon_ops.site import Site
 
 if TYPE_CHECKING:  # which takes exchanges back, and so needs this module
-    from archon_ops.actions.recording import Recording
+    pass
 
 
 @contextlib.contextmanager
@@ -86,21 +84,3 @@ def _which_archon(server: Server, database: str, kept: str) -> str:
     if switched:
         return "Archon's objects are the new ones already; inv undo brings those before back"
     return "Archon's objects are as they were"
-
-
-def remember_kept(run: Recording, server: Server) -> None:
-    """Write down what is kept for an undo, so that status can tell without the server."""
-    run.details["kept"] = kept_now(run.site, server)
-
-
-def kept_now(site: Site, server: Server) -> dict[str, object] | None:
-    """What is kept for an undo, as a run record tells it; None: nothing."""
-    kept = generations(server, site.database)
-    if not kept:
-        return None
-    return {
-        "name": kept[0].name,
-        "size_bytes": sum(one.size_bytes for one in kept),
-        "count": len(kept),
-        "expires_at": (kept[-1].kept_at + site.settings.kept_for).isoformat(),
-    }

@@ -8,13 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from archon_ops.actions.expiry import drop_kept
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.quiet import services_stopped, with_services
 from archon_ops.actions.recording import Recording, recorded, sweep_server
-from archon_ops.actions.service import (
-    remember_kept,
-    saying_what_serves,
-    saying_which_archon_serves,
-)
+from archon_ops.actions.service import saying_what_serves, saying_which_archon_serves
 from archon_ops.actions.undoing.archon import plan_archon, undo_archon
 from archon_ops.actions.undoing.cluster import plan_cluster, undo_cluster
 from archon_ops.actions.undoing.plan import UndoPlan
@@ -85,7 +82,7 @@ def _undone(run: Recording, server: Server, planned: UndoPlan) -> Kept | None:
         run.site.report.phase("undo.switch", f"Switching {planned.kept.database} back")
         kept = _switch(run, server, planned)
         run.details["brought_back"] = planned.kept.name
-        remember_kept(run, server)
+        remember_kept(run.site, run.details, server)
         run.site.report.step("undo.switched", "what was kept is in service again")
     return kept
 
@@ -97,7 +94,7 @@ def _cluster_undone(run: Recording, planned: UndoPlan) -> Kept:
         kept = undo_cluster(run, planned)
         run.details["brought_back"] = planned.kept.name
         with run.site.server() as server:
-            remember_kept(run, server)
+            remember_kept(run.site, run.details, server)
         run.site.report.step("undo.switched", "what was kept is in service again")
     return kept
 
@@ -131,7 +128,7 @@ def finalize(site: Site, confirm: Callable[[tuple[Kept, ...], str], None]) -> tu
         confirm(kept, target_of(site.name, server.host, site.database, identifier))
         run.site.report.phase("undo.finalize", "Dropping what is kept")
         drop_kept(run.site, server, kept)
-        remember_kept(run, server)
+        remember_kept(run.site, run.details, server)
         return kept
 
 

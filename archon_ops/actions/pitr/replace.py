@@ -19,6 +19,7 @@ from archon_ops.actions.exchanging import (
     remember,
     the_container,
 )
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.pitr.examine import ca_files
 from archon_ops.actions.pitr.losing import FORGOTTEN, TIMELINE, Recovered
 from archon_ops.actions.pitr.losing import planned as losses_of
@@ -26,7 +27,6 @@ from archon_ops.actions.pitr.reach import configured, reached
 from archon_ops.actions.quiet import services_stopped
 from archon_ops.actions.reading import found
 from archon_ops.actions.recording import Recording
-from archon_ops.actions.service import remember_kept
 from archon_ops.errors import InterruptedByUser, OpsError, PreconditionError, UntrustworthyError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import ASIDE, fitting, render
@@ -163,7 +163,7 @@ def replace_cluster(
             exchanged(site, run.details, container, exchange, kept, arriving, check)
             down = time.monotonic() - began
         with site.server() as server:
-            remember_kept(run, server)
+            remember_kept(run.site, run.details, server)
         run.details.update({"scope": CLUSTER, "down_seconds": round(down, 3)})
         took = human_duration(down)
         site.report.ok(f"the recovered cluster serves; nobody could connect for {took}")

@@ -11,16 +11,13 @@ from contextlib import nullcontext
 
 from archon_ops.actions.expiry import drop_kept
 from archon_ops.actions.files import file_of
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.quiet import services_stopped
 from archon_ops.actions.recording import Recording
 from archon_ops.actions.restoring.archon_plan import Archon, archon_bytes
 from archon_ops.actions.restoring.proving import ArchonProof, remember
 from archon_ops.actions.restoring.safety import saving
-from archon_ops.actions.service import (
-    remember_kept,
-    saying_it_serves,
-    saying_which_archon_serves,
-)
+from archon_ops.actions.service import saying_it_serves, saying_which_archon_serves
 from archon_ops.errors import LockedError
 from archon_ops.model.plan import ARCHON, RestorePlan
 from archon_ops.model.proof import Proof
@@ -67,7 +64,7 @@ def restore_archon(
         run.details["locked_seconds"] = round(done.seconds, 3)
         seconds = max(time.monotonic() - began, 0.001)
         run.details["bytes_per_second"] = round((archon_bytes(located.backup) or 0) / seconds)
-        remember_kept(run, server)
+        remember_kept(run.site, run.details, server)
     with saying_it_serves(kept=planned.keeps):
         _finish(run, server, planned, found, done)
         remember(site, located, proof, time.monotonic() - began)

@@ -12,12 +12,13 @@ from dataclasses import replace
 import psycopg
 
 from archon_ops.actions.expiry import drop_kept
+from archon_ops.actions.keeping import remember_kept
 from archon_ops.actions.quiet import services_stopped
 from archon_ops.actions.recording import Recording
 from archon_ops.actions.restoring.proving import prove_whole, refuse_unequal, remember
 from archon_ops.actions.restoring.safety import Saving, saving
 from archon_ops.actions.restoring.target import Target
-from archon_ops.actions.service import remember_kept, saying_what_serves
+from archon_ops.actions.service import saying_what_serves
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.backup import Backup
 from archon_ops.model.plan import RestorePlan
@@ -76,7 +77,7 @@ def _rebuild(
         saved.wait()
         run.details["bytes_per_second"] = _rate(located.backup, time.monotonic() - began)
         kept = _switch(site, server, located, target, side)
-        remember_kept(run, server)
+        remember_kept(run.site, run.details, server)
         site.report.step("restore.switched", f"{target.database} is the restored database")
     finally:
         _drop_side(site, server, side)
