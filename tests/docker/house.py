@@ -150,7 +150,9 @@ def house(
     with contextlib.ExitStack() as made:
         installation = Installation.make()
         made.callback(installation.teardown)
-        started = databases.start(engine, image, **{**options, "wait": False})
+        # Nobody asks how its container is: a check each second would cost a tenth of a core.
+        wanted = {"healthcheck": False, **options, "wait": False}
+        started = databases.start(engine, image, **wanted)
         made.callback(started.container.remove, force=True, v=True)
         run = uuid.uuid4().hex[:6]
         services = tuple(
