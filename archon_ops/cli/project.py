@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from archon_ops.errors import ExitCode, PreconditionError, UsageError
 _LINT_SECONDS = 600.0
 _TEST_SECONDS = 4 * 3600.0
 # Tests of one xdist_group share something that the machine has once, so one worker runs them all.
+# Tests wait for servers now and then: one worker more than there are cores keeps those busy.
 # `--args "-n 0"` is without workers.
-_ALL_CORES = ("-n", "logical", "--dist", "loadgroup")
+_ALL_CORES = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup")
 _CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),

@@ -228,7 +228,7 @@ def debian() -> Iterator[Debian]:
     require(all(map(tools.has, SERVER_PROGRAMS)), "the package postgresql-15")
     require(shutil.which("pgbackrest"), "the package pgbackrest")
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    with tempfile.TemporaryDirectory(prefix="pg-", dir=roomy()) as folder:
+    with tempfile.TemporaryDirectory(prefix="pg-", dir=TMP) as folder:
         shutil.chown(folder, user, user)
         made = Debian(tools, Path(folder), user)
         try:
@@ -395,13 +395,6 @@ def test_without_pgbackrest_it_is_said_how_it_gets_here(
     assert "there is no pgbackrest on this machine" in told
     assert "inv pitr.setup" in told
     debian.check_nothing_left()
-
-
-def roomy() -> str:
-    """In memory where that has room: pgBackRest waits for the disk with every file it restores."""
-    memory = Path("/dev/shm")  # noqa: S108 - a 0700 folder of a random name is made in it
-    fits = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
-    return str(memory) if fits else TMP
 
 
 def numbers(debian: Debian) -> list[int]:
