@@ -5,6 +5,7 @@ Making one takes a second, copying one a tenth of that: each worker makes one, t
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests import s3
 from tests.direct import Direct, Host, copied, hosting, prepared
 from tests.s3 import S3Server
 from tests.support import TMP, Installation, require, server_at
+
+# The folders of `tmp_path` lie beside our own: files are moved from one to the other.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", TMP)
 
 # What the engine has once, under the name of the document: one worker has it, and none waits.
 _NAMED = {"archon_stack", "compose_projects", "fresh_supabase", "service_container", "supabase"}

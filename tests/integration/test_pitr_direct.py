@@ -31,6 +31,8 @@ pytestmark = pytest.mark.slow
 PASSPHRASE = "a passphrase of these tests, for repositories"  # noqa: S105
 SECRET = f"ARCHON_SOURCES__{SOURCE.upper()}__PITR__REPO1__CIPHER_PASS"
 PORT = 5432
+# Whatever the environment's locale: `inv test` sets C, which is no UTF-8.
+INITDB = ("--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--no-locale")
 
 
 class Debian:
@@ -52,7 +54,7 @@ class Debian:
         for name in ("sockets", "scratch", "spool"):
             self.as_user("mkdir", "-m", "0700", str(folder / name))
         where = f"--pgdata={self.data}"
-        self.program("initdb", where, "--auth=trust", "--username=postgres", "--no-sync")
+        self.program("initdb", where, *INITDB)
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(
                 f"listen_addresses = ''\nunix_socket_directories = '{self.sockets}'\n"
