@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import time
@@ -77,7 +76,7 @@ def test_vector_is_missing_in_a_server_without_it(installation: Installation) ->
     copy = installation.root / "packages"
     for part in wheel.parent.glob(f"{wheel.name}*"):  # its libraries lie beside it
         if part.suffix != ".dist-info":
-            shutil.copytree(part, copy / part.name, copy_function=os.link)
+            shutil.copytree(part, copy / part.name)
     for control in copy.rglob("vector.control"):
         control.unlink()
     path = f"{copy}:{installation.environment()['PYTHONPATH']}"

@@ -160,4 +160,5 @@ def _git(home: Path, *args: str) -> tuple[bool | None, str]:
         return None, error.message
     if done.returncode in (0, 1):
         return done.returncode == 0, ""
-    return None, done.reason
+    # On a file system of its own it says more behind that.
+    return None, _NOT_A_REPOSITORY if _NOT_A_REPOSITORY in done.stderr else done.reason
