@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from archon_ops.actions.keeping import remember_kept
@@ -50,19 +49,14 @@ def data_directory(container: Container, said: str | None) -> tuple[str, str, st
         PreconditionError: it lies in the container itself.
     """
     data = said or container.usual_data
-    holding = [
-        mount
-        for mount in container.mounts
-        if PurePosixPath(data).is_relative_to(str(mount.get("Destination") or "/nowhere"))
-    ]
-    if not holding:
+    found = container.mount_of(data)
+    if found is None:
         raise PreconditionError(
             f"the data directory {data} lies inside of container {container.name} itself, where no "
             "other cluster can be put beside it",
             "put it on a volume; or bring back Archon alone: --scope archon",
         )
-    nearest = max(holding, key=lambda mount: len(str(mount["Destination"])))
-    return data, str(nearest["Destination"]), str(nearest.get("Name") or nearest["Source"])
+    return data, *found
 
 
 def exchanged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 # Where the images of PostgreSQL have it.
@@ -59,6 +60,25 @@ class Container:
     def usual_data(self) -> str:
         """PostgreSQL's data directory in it, as far as that can be told without its server."""
         return self.environment.get("PGDATA") or USUAL_DATA
+
+    def mount_of(self, path: str) -> tuple[str, str] | None:
+        """What a path inside lies in: the mount, and its volume or folder of the engine's host.
+
+        Args:
+            path: absolute, inside.
+
+        Returns:
+            None: it lies in the container itself, and goes with it.
+        """
+        holding = [
+            mount
+            for mount in self.mounts
+            if PurePosixPath(path).is_relative_to(str(mount.get("Destination") or "/nowhere"))
+        ]
+        if not holding:
+            return None
+        nearest = max(holding, key=lambda mount: len(str(mount["Destination"])))
+        return str(nearest["Destination"]), str(nearest.get("Name") or nearest["Source"])
 
     @property
     def running(self) -> bool:

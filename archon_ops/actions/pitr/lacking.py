@@ -55,10 +55,9 @@ def _lost_with_it(at: Reached, host: InContainer) -> tuple[str, ...]:
     """What is in a container now and would not be in the one that compose makes tomorrow."""
     path = host.run(("which", PROGRAM), timeout=_SECONDS).stdout.strip()
     added = host.engine.added(host.container.id)
-    mounts = [PurePosixPath(str(m.get("Destination", "-"))) for m in host.container.mounts]
     found = [f"{path} was put into {host.name} and is not in its image"] if path in added else []
     for folder in _folders(at):
-        if not any(PurePosixPath(folder).is_relative_to(mount) for mount in mounts):
+        if host.container.mount_of(folder) is None:
             found.append(f"{folder} lies in {host.name} itself, and goes with it")
     if at.config.asynchronous and not host.container.init:
         found.append("pitr.asynchronous wants `init: true`: PostgreSQL is process 1")

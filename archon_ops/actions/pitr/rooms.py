@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from pathlib import PurePosixPath
 
 from archon_ops.actions.pitr.here import require_here
 from archon_ops.actions.pitr.reach import ca_file, configured, repositories, stanza_of
@@ -133,19 +132,14 @@ def _volume(container: Container, path: str) -> tuple[str, str]:
     Raises:
         PreconditionError: it lies in the container itself.
     """
-    holding = [
-        mount
-        for mount in container.mounts
-        if PurePosixPath(path).is_relative_to(str(mount.get("Destination") or "/nowhere"))
-    ]
-    if not holding:
+    found = container.mount_of(path)
+    if found is None:
         raise PreconditionError(
             f"the repository {path} lies inside of container {container.name} itself, and would be "
             "gone with it",
             "put it on a volume of its own: inv pitr.setup shows how",
         )
-    nearest = max(holding, key=lambda mount: len(str(mount["Destination"])))
-    return str(nearest["Destination"]), str(nearest.get("Name") or nearest["Source"])
+    return found
 
 
 def _networks(container: Container) -> tuple[str, ...]:
