@@ -83,6 +83,7 @@ def place_for(run: Recording) -> Place:
         PreconditionError: it cannot be built beside the live one.
     """
     site = run.site
+    configured(site)  # what is not there at all is told before what else is lacking
     if site.source.kind != "container":
         raise PreconditionError(
             f"source {site.name} is reached by a DSN: its server is not ours to stop",
