@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import median
 
 import pytest
 from pydantic import SecretStr
 
 from archon_ops.actions.credentials import tried
 from archon_ops.model.report import Silent
-from archon_ops.model.retrieval import Credentials, Retrieval, RetrievalProof, compare, in_band
+from archon_ops.model.retrieval import (
+    BAND,
+    Credentials,
+    Retrieval,
+    RetrievalProof,
+    compare,
+    in_band,
+)
 from archon_ops.postgres.answers import Place, answers, called
 from archon_ops.postgres.retrieval import sample as recorded
 from archon_ops.postgres.scope import Scope
@@ -334,21 +342,21 @@ def test_the_key_at_hand_is_tried(db: Connection) -> None:
 
 
 def test_a_build_that_finds_little_is_held_against_others(postgres_18: Server) -> None:
-    """Among vectors that lie anywhere, a tenth of the lists holds far from all neighbours."""
+    """Among vectors that lie anywhere, one list holds a third of the neighbours, give or take."""
     with new_database(postgres_18, "anywhere") as db:
         anywhere = ", ".join(["random() - 0.5 + 0 * i"] * 512)
         db.execute(
             f"""CREATE EXTENSION vector SCHEMA public;
                 CREATE TABLE public.t (id int PRIMARY KEY, e public.vector(512));
                 INSERT INTO public.t SELECT i, ARRAY[{anywhere}]::real[]::public.vector
-                FROM generate_series(1, 2000) i;
+                FROM generate_series(1, 4000) i;
                 CREATE INDEX i ON public.t USING ivfflat (e public.vector_cosine_ops)""".encode()
         )
         before = recorded(db, Scope(), timeout=60)
         (look,) = answers(db, before, timeout=60, build_settings=BUILD).indexes
         assert (look.used, look.missed) == (True, 0)
         assert len(look.recalls) >= 5
-        assert max(look.recalls) < 0.6
+        assert median(look.recalls) < 1 - BAND
         assert in_band(look.recalls[0], look.recalls)
         assert prove(db, before)[0].equal
         with db.transaction(force_rollback=True):
