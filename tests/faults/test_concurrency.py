@@ -56,6 +56,7 @@ def test_a_second_command_waits_for_the_first(installation: Installation) -> Non
     installation.run("verify", "all").ok()
 
 
+@pytest.mark.slow
 def test_many_at_once_all_come_through(installation: Installation) -> None:
     runs = [installation.spawn("backup", env={"ARCHON_DEADLINES__LOCK": "60"}) for _ in range(4)]
     for run in runs:

@@ -136,6 +136,7 @@ def test_a_flipped_bit_anywhere_is_found(place: Place) -> None:
             assert problem == "checksum: its bytes are not those that were written", offset
 
 
+@pytest.mark.slow
 def test_a_cut_of_any_size_is_found(place: Place) -> None:
     draw = random.Random(4)  # noqa: S311 - the same places every time
     size = len(place.good)
@@ -354,6 +355,7 @@ def test_a_manifest_of_another_backup(module_installation: Installation) -> None
         manifest_path(twin).unlink()
 
 
+@pytest.mark.slow
 def test_a_backup_without_manifest_is_listed_and_stays(installation: Installation) -> None:
     installation.run("backup", "--quiet").ok()
     dump = installation.latest_dump()

@@ -97,6 +97,7 @@ def test_alerts_of_hostile_names_are_one_line(watched: Watched, tmp_path: Path) 
     assert sent.messages[0].console.isprintable()
 
 
+@pytest.mark.slow
 def test_ten_thousand_files(watched: Watched) -> None:
     folder = watched.directory.path
     for number in range(10_000):

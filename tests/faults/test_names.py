@@ -341,6 +341,7 @@ def test_what_is_no_regular_file_is_not_opened(
         inside.rename(odd / name)
 
 
+@pytest.mark.slow
 def test_the_list_says_what_it_ignored(module_installation: Installation, odd: Path) -> None:
     inside = module_installation.backups / "pipe.dump"
     (odd / "pipe.dump").rename(inside)
@@ -390,6 +391,7 @@ def test_references_that_are_no_backups(
         reference.resolve(module_installation.site().directory, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "code"),
     [

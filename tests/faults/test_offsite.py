@@ -75,6 +75,7 @@ def push(installation: Installation, server: S3Server, url: str, *more: str) -> 
 # --- on the way ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_overloaded_server_is_asked_again(
     module_installation: Installation, s3_server: S3Server, proxy: Proxy, bucket: str
 ) -> None:
@@ -91,6 +92,7 @@ def test_an_overloaded_server_is_asked_again(
     assert len(refused) == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_overloaded_is_given_up(
     module_installation: Installation, s3_server: S3Server, proxy: Proxy, bucket: str
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_server_that_stays_overloaded_is_given_up(
     assert SECRET not in json.dumps(record) + done.stderr
 
 
+@pytest.mark.slow
 def test_a_cut_upload_and_a_lost_answer_end_well(
     module_installation: Installation, s3_server: S3Server, proxy: Proxy, bucket: str
 ) -> None:
@@ -123,6 +126,7 @@ def test_a_cut_upload_and_a_lost_answer_end_well(
     assert len(cut) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["age", "gpg"])
 def test_a_ciphertext_waits_for_the_push_that_goes_on(
     module_installation: Installation,
@@ -159,6 +163,7 @@ def test_a_ciphertext_waits_for_the_push_that_goes_on(
     assert not list((module_installation.backups / ".ops" / "outbox").iterdir())
 
 
+@pytest.mark.slow
 def test_a_cut_download_goes_on_where_it_was(
     module_installation: Installation, s3_server: S3Server, proxy: Proxy, bucket: str, nas: Path
 ) -> None:
@@ -180,6 +185,7 @@ def test_a_cut_download_goes_on_where_it_was(
     assert (nas / dump.name).read_bytes() == dump.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_named(
     module_installation: Installation, s3_server: S3Server
 ) -> None:
@@ -217,6 +223,7 @@ def reseal_copy(path: Path) -> None:
     written.write_text(json.dumps({**document, "digest": digest, "signature": signature}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "encrypted"),
     [
@@ -257,6 +264,7 @@ def test_history_that_was_overwritten_is_told_loudly(installation: Installation,
     assert (nas / "demo" / dump.name).read_bytes() == b"something else"
 
 
+@pytest.mark.slow
 def test_a_second_push_claims_nothing_of_bytes_that_it_did_not_read(
     module_installation: Installation, copied: Copied, nas: Path
 ) -> None:
@@ -287,6 +295,7 @@ def test_a_second_push_claims_nothing_of_bytes_that_it_did_not_read(
     assert done.json["places"][0]["replaced"] == []
 
 
+@pytest.mark.slow
 def test_what_is_locked_there_is_not_replaced(
     module_installation: Installation, s3_server: S3Server
 ) -> None:
@@ -320,6 +329,7 @@ def test_a_copy_whose_signature_was_taken_away_is_named(
     assert "what is written down of it is not signed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_wrong_key_opens_nothing(
     module_installation: Installation, copied: Copied, nas: Path, tmp_path: Path
 ) -> None:
@@ -333,6 +343,7 @@ def test_the_wrong_key_opens_nothing(
     assert not list((tmp_path / "into").glob("*.dump"))
 
 
+@pytest.mark.slow
 def test_two_pushes_at_once_do_not_meet(installation: Installation, nas: Path) -> None:
     first = installation.spawn("offsite.push", "--to", str(nas), pause_at="offsite.send")
     first.wait_paused("offsite.send")
@@ -358,6 +369,7 @@ def test_a_full_disk_leaves_nothing_of_a_pull(
         assert set(left) <= {"lock", "offsite"}
 
 
+@pytest.mark.slow
 def test_what_is_here_is_never_overwritten_by_a_pull(installation: Installation, nas: Path) -> None:
     installation.run("offsite.push", "--to", str(nas)).ok()
     dump = installation.latest_dump()
@@ -368,6 +380,7 @@ def test_what_is_here_is_never_overwritten_by_a_pull(installation: Installation,
     assert dump.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_credentials_are_nowhere(
     installation: Installation, s3_server: S3Server, bucket: str
 ) -> None:

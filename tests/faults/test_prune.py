@@ -113,6 +113,7 @@ def test_a_huge_retention_is_honoured(module_installation: Installation) -> None
 # --- C5: the newest is damaged -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_prune_reads_the_backup_that_the_others_go_for(installation: Installation) -> None:
     """The newest was flipped after it was taken, and nobody has looked since."""
     installation.run("backup").ok()
@@ -125,6 +126,7 @@ def test_prune_reads_the_backup_that_the_others_go_for(installation: Installatio
     installation.run("verify", old.name).ok()
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_backup_gives_way_to_a_new_one(installation: Installation) -> None:
     installation.run("backup").ok()
     old, damaged = installation.dumps()
@@ -137,6 +139,7 @@ def test_a_damaged_newest_backup_gives_way_to_a_new_one(installation: Installati
     assert not manifest_path(old).exists()
 
 
+@pytest.mark.slow
 def test_an_archive_reads_the_newest_first_as_well(installation: Installation) -> None:
     installation.run("backup").ok()
     old, new = installation.dumps()
@@ -150,6 +153,7 @@ def test_an_archive_reads_the_newest_first_as_well(installation: Installation) -
 # --- consent -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_prune_shows_what_it_would_do_and_asks(installation: Installation) -> None:
     installation.run("backup").ok()
     before = installation.files()
@@ -166,6 +170,7 @@ def test_prune_shows_what_it_would_do_and_asks(installation: Installation) -> No
 # --- dumps of the document's scripts -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dumps_of_the_scripts_are_listed_and_never_deleted(installation: Installation) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     old = foreign(installation, now - timedelta(days=400))
@@ -188,6 +193,7 @@ def test_dumps_of_the_scripts_are_listed_and_never_deleted(installation: Install
     assert "--trust" in told
 
 
+@pytest.mark.slow
 def test_dumps_of_the_scripts_move_to_an_archive_when_asked(installation: Installation) -> None:
     old = foreign(installation, datetime.now(UTC) - timedelta(days=30))
     content = old.read_bytes()
@@ -268,6 +274,7 @@ def test_the_status_has_the_documents_fields_in_its_order(
     assert datetime.fromisoformat(answer["latest_backup"]).tzinfo is None
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_backup_is_critical(installation: Installation) -> None:
     flip(installation.latest_dump())
     installation.run("verify", "latest").ended(4)
@@ -322,6 +329,7 @@ def test_a_parent_that_is_missing(module_installation: Installation) -> None:
     assert not where.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_missing_is_made(installation: Installation) -> None:
     where = installation.root / "elsewhere"
     installation.run("backup", "--backup-dir", str(where)).ok()
@@ -361,6 +369,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(path)], check=True)  # noqa: S607 - wherever it is
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_mounted_read_only(
     module_installation: Installation, mounted: Callable[[str], Path]
 ) -> None:

@@ -199,6 +199,7 @@ def test_a_new_home_is_accepted_and_shown(
 # --- who agrees -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_terminal_the_plan_is_printed_and_nothing_done(running: Installation) -> None:
     before, files = running.content(), running.files()
     for command in (("restore", "latest"), ("undo",)):
@@ -244,6 +245,7 @@ def foreign(installation: Installation) -> Path:
     return plain
 
 
+@pytest.mark.slow
 def test_a_dump_that_is_not_ours_needs_trust_and_stays_unproven(running: Installation) -> None:
     before, plain = running.content(), foreign(running)
     refused(

@@ -13,6 +13,8 @@ from archon_ops.model.proof import Found
 from archon_ops.model.runs import Result
 from tests.support import Installation
 
+pytestmark = pytest.mark.slow
+
 RESTORE = ("restore", "latest", "--yes")
 UNDO = ("undo", "--yes")
 SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^archon_' ORDER BY 1"
@@ -37,7 +39,6 @@ def schemas(installation: Installation) -> list[str]:
 # --- kills (R4, R6) ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])  # two workers share them
 def test_killed_at_every_named_step(running: Installation, half: int) -> None:
     backup = running.content()
@@ -60,7 +61,6 @@ def test_killed_at_every_named_step(running: Installation, half: int) -> None:
     assert running.databases() == ("postgres",)
 
 
-@pytest.mark.slow
 def test_an_undo_killed_around_its_switch(running: Installation) -> None:
     backup = running.content()
     old = change(running)
@@ -75,7 +75,6 @@ def test_an_undo_killed_around_its_switch(running: Installation) -> None:
     assert len(schemas(running)) == 1
 
 
-@pytest.mark.slow
 def test_who_is_interrupted_at_the_end_is_told_which_archon_serves(running: Installation) -> None:
     running.psql(
         "CREATE PUBLICATION every FOR ALL TABLES;CREATE PUBLICATION one FOR TABLES IN SCHEMA public"
@@ -93,7 +92,6 @@ def test_who_is_interrupted_at_the_end_is_told_which_archon_serves(running: Inst
 # --- locks (R17) ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_reader_in_the_way_is_named_and_nobody_waits_for_long(running: Installation) -> None:
     backup, old = running.content(), change(running)
     waits: list[float] = []
@@ -179,7 +177,6 @@ def test_a_routine_of_neighbours_is_replaced_and_undo_gives_it_back(running: Ins
     assert running.psql(trigger) == "public.update_updated_at_column"
 
 
-@pytest.mark.slow
 def test_what_would_fail_at_the_exchange_is_told_before_anything_is_built(
     running: Installation,
 ) -> None:
@@ -229,7 +226,6 @@ def test_a_row_of_a_neighbour_that_is_gone_is_no_damage_of_the_backup(
     assert schemas(running) == []
 
 
-@pytest.mark.slow
 def test_what_is_kept_does_not_bind_neighbours_and_is_bound_again_by_an_undo(
     running: Installation,
 ) -> None:
@@ -282,7 +278,6 @@ INSERT INTO public."archon_Log's" (at) VALUES ('2026-01-01'), ('2026-01-02');
 """
 
 
-@pytest.mark.slow
 def test_functions_over_archons_types_statistics_and_partitions_are_exchanged(
     running: Installation,
 ) -> None:

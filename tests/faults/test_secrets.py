@@ -16,6 +16,8 @@ from archon_ops.postgres.tools import SERVER_PROGRAMS, local_tools
 from tests.direct import DATABASE, SOURCE, Direct, Host, hosting
 from tests.support import Completed, Installation, require, wait_until
 
+pytestmark = pytest.mark.slow
+
 DSN_WORD = "cana-ry-DSN"
 ENV_WORD = "cana-ry-ENV"
 WRONG_WORD = "cana-ry-WRONG"
@@ -121,7 +123,6 @@ def assert_nowhere(direct: Direct, *done: Completed) -> None:
     assert list(direct.installation.temporary.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_no_secret_leaves_us_while_all_goes_well(host: Host, direct: Direct) -> None:
     done = []
     with Watch(direct.installation.root) as watch:
@@ -143,7 +144,6 @@ def test_no_secret_leaves_us_while_all_goes_well(host: Host, direct: Direct) -> 
     assert_nowhere(direct, *done)
 
 
-@pytest.mark.slow
 def test_no_secret_of_the_environment_reaches_a_tool(host: Host, direct: Direct) -> None:
     direct.configure(dsn_of(host, "by_env"))
     (direct.installation.root / ".env").unlink()
@@ -169,7 +169,6 @@ def test_no_secret_of_the_environment_reaches_a_tool(host: Host, direct: Direct)
     assert_nowhere(direct, *done)
 
 
-@pytest.mark.slow
 def test_a_killed_command_leaves_no_password_behind(direct: Direct) -> None:
     run = direct.spawn("backup", pause_at="backup.dump")
     run.wait_paused("backup.dump")
@@ -185,7 +184,6 @@ def test_a_killed_command_leaves_no_password_behind(direct: Direct) -> None:
 TASKS = (("backup",), ("restore", "latest", "--yes"), ("undo", "--yes"), ("psql", "--command", "x"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["wrong", "unreachable", "no database", "no host"])
 def test_no_secret_is_told_with_an_error(host: Host, direct: Direct, what: str) -> None:
     if what == "wrong":

@@ -71,6 +71,7 @@ def house(installation: Installation) -> House:
     return made
 
 
+@pytest.mark.slow
 def test_the_documents_lines_on_change_only_and_recovery(house: House) -> None:
     assert house.alert().ended(0).stderr == ""
     assert house.logged() == []
@@ -95,6 +96,7 @@ def test_the_documents_lines_on_change_only_and_recovery(house: House) -> None:
     assert house.log.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_what_lasts_is_said_again_after_the_interval(house: House) -> None:
     house.aged(7)
     house.alert().ended(6)
@@ -110,6 +112,7 @@ def test_what_lasts_is_said_again_after_the_interval(house: House) -> None:
     assert house.alert().ended(6).stderr == ""
 
 
+@pytest.mark.slow
 def test_damage_and_a_changed_key_alarm_however_fresh(house: House) -> None:
     dump = house.installation.latest_dump()
     content = bytearray(dump.read_bytes())
@@ -129,6 +132,7 @@ def test_damage_and_a_changed_key_alarm_however_fresh(house: House) -> None:
     assert all("RECOVERED" in line for line in house.logged()[2:])
 
 
+@pytest.mark.slow
 def test_every_channel_is_tried_and_a_dead_one_is_seen(house: House, server: Web) -> None:
     host = server.url.removeprefix("http://")
     dead = "json://127.0.0.1:1/secret-path"
@@ -153,6 +157,7 @@ def test_every_channel_is_tried_and_a_dead_one_is_seen(house: House, server: Web
     assert "Backup aging" in server.asked[-1][2]
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_is_said_and_seen(house: House) -> None:
     house.log.mkdir()
     house.aged(7)
@@ -161,6 +166,7 @@ def test_a_log_that_cannot_be_written_is_said_and_seen(house: House) -> None:
     assert "monitoring.log" in str(house.status()["channels"])
 
 
+@pytest.mark.slow
 def test_an_alarm_is_said_even_where_nothing_can_be_remembered(house: House) -> None:
     house.aged(7)
     (house.installation.root / ".archon" / "alerts.json").mkdir()
@@ -188,6 +194,7 @@ def test_what_makes_no_sense_is_refused(house: House, args: tuple[str, ...]) -> 
     house.alert(*args).ended(2)
 
 
+@pytest.mark.slow
 def test_a_watchdog_is_told_of_every_run(house: House, server: Web) -> None:
     house.configure(f'ping = "{server.url}/key/{{source}}-{{action}}?create=1"')
     done = house.installation.run("backup").ok()
@@ -203,6 +210,7 @@ def test_a_watchdog_is_told_of_every_run(house: House, server: Web) -> None:
     assert server.paths()[-2:] == ["/key/demo-verify/start", "/key/demo-verify/fail"]
 
 
+@pytest.mark.slow
 def test_a_dead_watchdog_fails_no_backup_and_is_seen(house: House, server: Web) -> None:
     server.answers["/x"] = Answer(status=503)
     for url in (f"{server.url}/x", "http://127.0.0.1:1/secret"):
@@ -215,6 +223,7 @@ def test_a_dead_watchdog_fails_no_backup_and_is_seen(house: House, server: Web) 
     assert "last run" not in house.installation.run("status").ok().stdout
 
 
+@pytest.mark.slow
 def test_an_api_elsewhere_is_watched_too(house: House, server: Web) -> None:
     path = "/api/backup/status"
     server.answers[path] = Answer(

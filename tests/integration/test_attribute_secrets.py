@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from archon_ops.postgres import databases
 from tests.support import Installation
 
 _CANARY = "canary-of-a-jwt-secret"
 
 
+@pytest.mark.slow
 def test_a_secret_setting_is_in_no_file_and_is_named_when_it_is_lost(
     installation: Installation,
 ) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from tests.support import Installation
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_restores_are_measured_against_pg_restore(empty_installation: Installation) -> None:
     done = empty_installation.run(
         *("bench", "--what", "restore", "--size", "1MB", "--runs", "1", "--json"),
@@ -25,7 +26,6 @@ def test_restores_are_measured_against_pg_restore(empty_installation: Installati
     assert list((empty_installation.root / ".archon").glob("bench-*")) == []
 
 
-@pytest.mark.slow
 def test_a_source_of_ones_own_is_only_read(installation: Installation) -> None:
     before, files = installation.content(), installation.files()
     done = installation.run(

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from archon_ops.bench.monitor import benchmark
 
 
+@pytest.mark.slow
 def test_the_api_is_measured_as_a_process_of_its_own(tmp_path: Path) -> None:
     found = benchmark(tmp_path, 0.5, backups=40)
     assert found.backups == 40

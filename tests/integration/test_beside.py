@@ -9,6 +9,8 @@ import pytest
 from archon_ops.model.proof import Found
 from tests.support import Installation
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(module_installation: Installation) -> Iterator[Installation]:

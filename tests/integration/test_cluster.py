@@ -372,6 +372,7 @@ def test_after_a_crash_it_recovers_and_the_old_socket_folder_goes(cluster: Clust
             assert not Path(address.host).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("delay", "alone"), [(0.02, False), (0.2, False), (0.6, False), (0.1, True), (0.4, True)]
 )
@@ -454,6 +455,7 @@ def test_a_start_that_fails_says_why(cluster: Cluster) -> None:
     assert "server.log" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_frozen_server_is_given_up_in_time(cluster: Cluster) -> None:
     user = User(cluster.folder)
     user.host()
@@ -527,6 +529,7 @@ def test_another_users_cluster_is_refused(cluster: Cluster) -> None:
     os.chown(cluster.data_folder, 0, 0)
 
 
+@pytest.mark.slow
 @root_only
 def test_an_ordinary_user_has_clusters_of_his_own(temporary: Path, cluster: Cluster) -> None:
     with his_program(temporary) as (program, home, env):

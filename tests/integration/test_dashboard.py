@@ -157,6 +157,7 @@ def test_the_documents_picture_with_two_sources(house: Installation, terminal: T
     assert "\x1b[38;5;" in coloured or "\x1b[32m" in coloured
 
 
+@pytest.mark.slow
 def test_its_keys(house: Installation, terminal: Terminal, server: Web) -> None:
     terminal.start(house, "--refresh", "600")
     terminal.wait("Overall")
@@ -176,6 +177,7 @@ def test_its_keys(house: Installation, terminal: Terminal, server: Web) -> None:
     assert f"[WARN] {ALERT}" in terminal.shown("-S", "-10")  # what it said stays
 
 
+@pytest.mark.slow
 def test_narrow_terminals_and_an_api_that_goes_away(
     house: Installation, terminal: Terminal, server: Web
 ) -> None:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from archon_ops.model.runs import Result, RunRecord, ended
 from archon_ops.storage.journal import new_run_id
 from tests.direct import SOURCE, Direct
@@ -54,6 +56,7 @@ def test_a_sound_source_has_no_problem(module_installation: Installation) -> Non
     assert module_installation.files() == before
 
 
+@pytest.mark.slow
 def test_a_person_reads_what_is_wrong_and_how_much_is_well(
     module_installation: Installation,
 ) -> None:
@@ -82,6 +85,7 @@ def test_the_checklist_is_ticked_from_what_is_there(module_installation: Install
     assert proof["to_do"] == "inv verify latest --restore --source demo"
 
 
+@pytest.mark.slow
 def test_a_proven_restore_ticks_its_box(installation: Installation) -> None:
     installation.run("verify", "latest", "--restore").ok()
     said = installation.run("checklist", "--phase", "weekly").ok().stdout
@@ -98,6 +102,7 @@ def test_an_unknown_phase_is_a_usage_error(module_installation: Installation) ->
 # --- something is missing -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_source_that_was_not_made_yet(empty_installation: Installation) -> None:
     done = empty_installation.run("doctor", "--json").ended(3)
     assert _findings(done)["server"]["mend"] == "inv demo"
@@ -105,6 +110,7 @@ def test_a_source_that_was_not_made_yet(empty_installation: Installation) -> Non
     empty_installation.run("checklist").ok()
 
 
+@pytest.mark.slow
 def test_the_harmless_things_are_mended(installation: Installation) -> None:
     shutil.rmtree(installation.backups)
     found = _findings(installation.run("doctor", "--json").ok())
@@ -116,6 +122,7 @@ def test_the_harmless_things_are_mended(installation: Installation) -> None:
     assert _status(done, "directory") == "ok"
 
 
+@pytest.mark.slow
 def test_only_our_own_files_are_closed_to_others(installation: Installation) -> None:
     ours = installation.latest_dump()
     foreign = installation.backups / "foreign.dump"
@@ -139,6 +146,7 @@ def test_a_missing_database_is_never_made(installation: Installation) -> None:
     assert installation.databases() == ()
 
 
+@pytest.mark.slow
 def test_a_missing_database_beside_a_kept_one_is_looked_for(installation: Installation) -> None:
     installation.psql('ALTER DATABASE "postgres" RENAME TO archon_before_x', "template1")
     finding = _findings(installation.run("doctor", "--json").ended(3))["database"]
@@ -146,6 +154,7 @@ def test_a_missing_database_beside_a_kept_one_is_looked_for(installation: Instal
     assert finding["mend"].startswith("look first: inv undo --list --source demo")
 
 
+@pytest.mark.slow
 def test_a_missing_database_is_not_offered_while_runs_cannot_be_read(
     installation: Installation,
 ) -> None:
@@ -157,6 +166,7 @@ def test_a_missing_database_is_not_offered_while_runs_cannot_be_read(
     assert finding["mend"].startswith("look first: inv undo --list --source demo")
 
 
+@pytest.mark.slow
 def test_a_database_without_archon_blocks_a_backup(installation: Installation) -> None:
     tables = installation.psql(
         "SELECT string_agg('public.' || tablename, ',') FROM pg_tables"
@@ -167,6 +177,7 @@ def test_a_database_without_archon_blocks_a_backup(installation: Installation) -
     assert "all its Archon tables are empty" in _findings(done)["backup"]["found"]
 
 
+@pytest.mark.slow
 def test_another_key_is_told_without_telling_it(installation: Installation) -> None:
     (_home(installation) / ".env").write_text('ENCRYPTION_KEY="canary-of-another-key"\n')
     done = installation.run("doctor", "--json").ok()
@@ -182,6 +193,7 @@ def test_a_missing_key_is_a_problem(installation: Installation) -> None:
     assert _status(done, "key.decrypts") == "unknown"
 
 
+@pytest.mark.slow
 def test_what_the_server_holds_is_looked_at(installation: Installation) -> None:
     installation.psql("CREATE SCHEMA storage")
     installation.psql("CREATE TABLE storage.objects AS SELECT 1 AS id")
@@ -221,12 +233,14 @@ def test_a_server_that_is_down_is_an_answer_and_a_quick_one(direct: Direct) -> N
     assert _status(done, "backups.trust") == "note"  # what lies on the disk is looked at as ever
 
 
+@pytest.mark.slow
 def test_a_server_that_froze_is_an_answer(direct: Direct) -> None:
     direct.host.proxy.freeze()
     done = direct.run("doctor", "--json").ended(3)
     assert _findings(done)["server"]["blocks_backup"]
 
 
+@pytest.mark.slow
 def test_a_running_migration_blocks_a_backup(direct: Direct) -> None:
     with direct.host.locking("archon_tasks"):
         done = direct.run("doctor", "--json").ended(3)
@@ -272,6 +286,7 @@ def _hide(direct: Direct) -> dict[str, str]:
     return {"OPENAI_API_KEY": HIDDEN["process"]}
 
 
+@pytest.mark.slow
 def test_the_report_tells_all_that_helps_and_no_secret(direct: Direct) -> None:
     env = _hide(direct)
     path = direct.installation.root / "report.json"

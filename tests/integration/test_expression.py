@@ -67,6 +67,7 @@ def test_tables_that_an_expression_reads_are_named(database: Connection, things:
     assert found == {("public", "things"), ("public", "other")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     [

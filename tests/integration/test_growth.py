@@ -29,6 +29,7 @@ def test_a_short_history_is_refused_and_says_what_to_do(installation: Installati
     assert "inv size-audit --save" in done.stderr
 
 
+@pytest.mark.slow
 def test_minutes_are_no_history_however_many_points_they_have(installation: Installation) -> None:
     _remember(installation, *(timedelta(minutes=5 * n) for n in range(1, 13)))
     done = installation.run("growth", "--json").ended(3)
@@ -47,6 +48,7 @@ def test_no_backups_at_all_are_refused(installation: Installation) -> None:
     assert "has 0 points" in installation.run("growth").ended(3).stderr
 
 
+@pytest.mark.slow
 def test_growth_is_projected_without_the_database(installation: Installation) -> None:
     newest = _remember(installation, *(timedelta(days=days) for days in range(1, 31)))
     other = Point(newest.at - timedelta(days=2), "another", "postgres", 1, (), {})
@@ -89,6 +91,7 @@ def test_calibration_predicts_the_backup_of_a_database_four_times_larger() -> No
         large.teardown()
 
 
+@pytest.mark.slow
 def test_calibration_without_rows_or_room_says_so(installation: Installation) -> None:
     huge = installation.run("growth", "--calibrate", "--up-to", "900TB").ended(3)
     assert "not enough room" in huge.stderr

@@ -118,6 +118,7 @@ def test_a_restored_copy_differs_in_nothing(postgres_18: Server, tmp_path: Path)
         assert differences(before, read(connection)) == ()
 
 
+@pytest.mark.slow
 def test_names_are_the_same_on_15_and_18(
     postgres_15: Server, postgres_18: Server, tmp_path: Path
 ) -> None:

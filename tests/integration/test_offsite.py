@@ -48,6 +48,7 @@ def listed(installation: Installation, *more: str, env: dict[str, str] | None = 
     return installation.run("offsite.list", "--json", *more, env=env).ok()
 
 
+@pytest.mark.slow
 def test_a_copy_in_a_folder_is_a_backup_that_pg_restore_reads(
     module_installation: Installation, nas: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_what_gpg_opens_by_hand_passes_pg_restore(
     assert opened.read_bytes() == dump.read_bytes()
 
 
+@pytest.mark.slow
 def test_local_retention_leaves_every_copy(installation: Installation, nas: Path) -> None:
     installation.run("backup", "--quiet").ok()
     installation.run("offsite.push", "--backup", "all", "--to", str(nas)).ok()
@@ -135,6 +137,7 @@ def test_local_retention_leaves_every_copy(installation: Installation, nas: Path
     assert all(name.startswith(max(names).removesuffix(".dump")) for name in left)
 
 
+@pytest.mark.slow
 def test_a_clean_machine_gets_its_backup_from_s3(
     installation: Installation, elsewhere: Installation, s3_server: S3Server, tmp_path: Path
 ) -> None:
@@ -186,6 +189,7 @@ def test_a_clean_machine_gets_its_backup_from_s3(
         assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_handbooks_encrypted_dump_restores_directly(
     installation: Installation, nas: Path
 ) -> None:
@@ -208,6 +212,7 @@ def test_the_handbooks_encrypted_dump_restores_directly(
     assert not list((installation.backups / ".ops").glob("opened-*"))
 
 
+@pytest.mark.slow
 def test_a_place_that_fails_leaves_the_backup_good_and_the_status_not(
     installation: Installation, nas: Path
 ) -> None:
@@ -227,6 +232,7 @@ def test_a_place_that_fails_leaves_the_backup_good_and_the_status_not(
     installation.run("status", "--fail-on", "aging").ok()
 
 
+@pytest.mark.slow
 def test_old_backups_move_to_a_place_and_evidence_travels_along(
     installation: Installation, nas: Path
 ) -> None:
@@ -263,6 +269,7 @@ def test_nothing_is_pushed_of_a_damaged_backup(installation: Installation, nas: 
     assert records(installation)[-1]["result"] == "failed"
 
 
+@pytest.mark.slow
 def test_where_no_place_is_known_it_says_how_to_name_one(
     module_installation: Installation,
 ) -> None:
@@ -272,6 +279,7 @@ def test_where_no_place_is_known_it_says_how_to_name_one(
     assert "[offsite.NAME]" in done.stderr
 
 
+@pytest.mark.slow
 def test_another_sources_copies_are_named(module_installation: Installation, nas: Path) -> None:
     module_installation.run("offsite.push", "--to", str(nas)).ok()
     done = module_installation.run("offsite.list", "--source", "archon", "--from", str(nas))

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import Installation
 
+pytestmark = pytest.mark.slow
+
 GOOD = """
 -- two locks, one of them held until the end of a transaction
 ALTER TABLE archon_tasks ADD COLUMN weight int NOT NULL DEFAULT 1;
@@ -107,7 +109,6 @@ def test_what_is_no_migration(running: Installation, text: str, said: str) -> No
     assert "cannot read" in running.run("rehearse", "missing.sql").ended(3).stderr
 
 
-@pytest.mark.slow
 def test_a_damaged_backup_is_passed_over(installation: Installation) -> None:
     good = installation.latest_dump().name
     installation.run("backup", "--label", "before-migration").ok()

@@ -68,6 +68,7 @@ def writing(installation: Installation) -> Iterator[list[float]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_deleted_project_comes_back_with_all_that_its_deletion_took(
     running: Installation,
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_deleted_project_comes_back_with_all_that_its_deletion_took(
     assert "archon_crawled_pages" not in file.read_text()
 
 
+@pytest.mark.slow
 def test_a_parent_comes_back_for_its_child_and_nothing_else_of_it(running: Installation) -> None:
     before = running.content()
     task, project = running.psql("""SELECT id, project_id FROM public.archon_tasks
@@ -112,6 +114,7 @@ def test_a_parent_comes_back_for_its_child_and_nothing_else_of_it(running: Insta
     assert running.content() == before
 
 
+@pytest.mark.slow
 def test_changed_rows_go_back_only_when_asked_and_keep_their_time(running: Installation) -> None:
     before = running.content()
     running.psql(f"UPDATE public.archon_tasks SET title = 'x', status = 'done' WHERE id = {TASK}")
@@ -123,6 +126,7 @@ def test_changed_rows_go_back_only_when_asked_and_keep_their_time(running: Insta
     assert running.psql(enabled) == "O"
 
 
+@pytest.mark.slow
 def test_a_reviewed_plan_is_carried_out_without_the_rows_that_were_left_out(
     running: Installation,
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_reviewed_plan_is_carried_out_without_the_rows_that_were_left_out(
     assert running.content() == before
 
 
+@pytest.mark.slow
 def test_nothing_is_written_when_something_is_in_the_way(running: Installation) -> None:
     before = running.content()
     running.psql("UPDATE public.archon_prompts SET prompt = 'x'")
@@ -235,6 +240,7 @@ def test_columns_that_came_and_went_and_keys_that_are_missing(installation: Inst
         assert "archon_numbered.must was added since the backup, is NOT NULL" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -156,6 +156,7 @@ def test_icu_sorts_after_the_restore_as_before(running: Installation, postgres_1
 # --- beside -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_beside_the_proof_is_given_and_the_result_left_in_place(running: Installation) -> None:
     before = running.content()
     running.psql("DELETE FROM public.archon_tasks")
@@ -209,6 +210,7 @@ def test_a_dry_run_changes_nothing_at_all(running: Installation) -> None:
 # --- what would be lost -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_losses_are_counted_exactly_in_the_database_of_the_backup(running: Installation) -> None:
     assert plan(running)["rows_lost_basis"] == "counted by transaction ids"
     assert lost(running) == {}

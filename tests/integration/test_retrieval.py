@@ -341,6 +341,7 @@ def test_the_key_at_hand_is_tried(db: Connection) -> None:
 # --- how much an index finds --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_build_that_finds_little_is_held_against_others(postgres_18: Server) -> None:
     """Among vectors that lie anywhere, one list holds a third of the neighbours, give or take."""
     with new_database(postgres_18, "anywhere") as db:

@@ -13,6 +13,8 @@ from archon_ops.storage import manifest as manifests
 from archon_ops.storage.names import manifest_path
 from tests.support import Installation
 
+pytestmark = pytest.mark.slow
+
 VERIFY = ("verify", "latest", "--restore", "--json")
 
 
@@ -43,7 +45,6 @@ def test_a_restore_tells_what_it_asked(installation: Installation) -> None:
     assert retrieval["credentials"] == "decrypted"
 
 
-@pytest.mark.slow
 def test_an_answer_that_differs_fails_the_proof(installation: Installation) -> None:
     rewrite(installation, other_answer)
     done = installation.run("verify", "latest", "--restore").ended(4)
@@ -54,7 +55,6 @@ def test_an_answer_that_differs_fails_the_proof(installation: Installation) -> N
     assert installation.content() == before
 
 
-@pytest.mark.slow
 def test_a_backup_older_than_the_record_still_reads(installation: Installation) -> None:
     rewrite(installation, lambda made: replace(made, retrieval=None))
     manifest = manifest_path(installation.latest_dump())
@@ -72,7 +72,6 @@ def without_the_field(data: bytes) -> bytes:
     return json.dumps({**document, "digest": manifests._digest(document)}).encode()
 
 
-@pytest.mark.slow
 def test_the_key_at_hand_is_tried_on_what_was_restored(installation: Installation) -> None:
     site = installation.site()
     env = site.settings.home(site.name) / ".env"

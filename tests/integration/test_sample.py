@@ -336,6 +336,7 @@ def test_without_vectors_the_rest_is_the_same(server: Address) -> None:
         _check_plain(connection, summary)
 
 
+@pytest.mark.slow
 def test_without_vectors_on_the_systems_postgresql(tmp_path: Path) -> None:
     try:
         tools = local_tools(15)

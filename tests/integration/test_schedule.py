@@ -14,6 +14,8 @@ import pytest
 from tests.direct import error_of
 from tests.support import CHECKOUT, Completed, Installation, require
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 set -e
 mount -t tmpfs none /run
@@ -55,7 +57,6 @@ def _program() -> None:
     require(Path(sys.executable).with_name("archon-ops").exists(), f"{CHECKOUT} installed")
 
 
-@pytest.mark.slow
 def test_timers_of_systemd_come_and_go(module_installation: Installation) -> None:
     done = inside(
         module_installation,
@@ -81,7 +82,6 @@ def test_timers_of_systemd_come_and_go(module_installation: Installation) -> Non
     assert "was changed since; nothing was touched" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_crontab_gets_a_block_and_loses_it(module_installation: Installation) -> None:
     done = inside(
         module_installation,

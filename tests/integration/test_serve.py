@@ -150,6 +150,7 @@ def test_metrics_are_those_of_the_watched_sources(service: Service) -> None:
     assert 'source="archon"' not in text
 
 
+@pytest.mark.slow
 def test_a_taken_port_and_bad_addresses(
     service: Service, module_installation: Installation
 ) -> None:
@@ -193,6 +194,7 @@ def test_it_can_be_mounted_in_another_application(module_installation: Installat
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_backup_shows(installation: Installation) -> None:
     service = Service(installation.spawn("serve", "--port", "0"))
     assert service.get("/api/backup/health")["healthy"] is True

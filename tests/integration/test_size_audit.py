@@ -28,6 +28,7 @@ def sizes_by_server(site: Installation) -> dict[str, int]:
     return {name: int(size) for name, size in (line.split("|") for line in lines)}
 
 
+@pytest.mark.slow
 def test_the_parts_of_every_table_add_up_to_what_the_server_says(site: Installation) -> None:
     with site.connect() as connection:
         connection.execute("CREATE SCHEMA aside; CREATE TABLE aside.archon_extra (t text)")
@@ -55,6 +56,7 @@ def test_no_byte_of_the_database_is_left_out(site: Installation) -> None:
     assert audit["neighbours"]["n8n"] > 0
 
 
+@pytest.mark.slow
 def test_rows_are_estimates_until_they_are_counted(site: Installation) -> None:
     true = int(site.psql("SELECT count(*) FROM public.archon_crawled_pages"))
     estimated = table_of(site.run("size-audit", "--json").ok().json, "archon_crawled_pages")
@@ -67,6 +69,7 @@ def test_rows_are_estimates_until_they_are_counted(site: Installation) -> None:
     assert estimated["rows"] == pytest.approx(true, rel=0.1)
 
 
+@pytest.mark.slow
 def test_embeddings_are_counted_by_dimension_though_they_lie_in_toast(site: Installation) -> None:
     audit = site.run("size-audit", "--json", "--exact").ok().json
 
@@ -123,6 +126,7 @@ def test_what_could_be_had_back_is_named_with_its_bytes(installation: Installati
         assert saving["bytes"] >= int(sizes[saving["what"]]) > 0
 
 
+@pytest.mark.slow
 def test_tables_without_statistics_are_told(installation: Installation) -> None:
     with installation.connect() as connection:
         connection.execute("CREATE TABLE public.archon_new AS SELECT 1 AS a")
@@ -140,6 +144,7 @@ def test_tables_without_statistics_are_told(installation: Installation) -> None:
     assert table_of(done.json, "archon_new")["rows_basis"] in ("activity", "unknown")
 
 
+@pytest.mark.slow
 def test_a_role_that_may_not_see_a_table_still_learns_its_size(installation: Installation) -> None:
     with installation.connect() as connection:
         connection.execute("CREATE ROLE auditor LOGIN")
@@ -164,6 +169,7 @@ def test_a_role_that_may_not_see_a_table_still_learns_its_size(installation: Ins
     assert table_of(done.json, "archon_tasks")["rows_basis"] == "counted"
 
 
+@pytest.mark.slow
 def test_backups_give_the_first_audit_a_past_and_save_adds_to_it(
     installation: Installation,
 ) -> None:
@@ -185,6 +191,7 @@ def test_backups_give_the_first_audit_a_past_and_save_adds_to_it(
     assert grown == second["changes"][0]["archon_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_the_past_outlives_the_backups_that_retention_removes(installation: Installation) -> None:
     for _ in range(2):
         installation.run("backup", "--retention", "1").ok()
@@ -194,6 +201,7 @@ def test_the_past_outlives_the_backups_that_retention_removes(installation: Inst
     assert len(lines) == 3
 
 
+@pytest.mark.slow
 def test_csv_has_a_line_for_each_table_and_overwrites_nothing(site: Installation) -> None:
     path = site.root / "sizes.csv"
     audit = site.run("size-audit", "--json", "--csv", str(path)).ok().json
@@ -208,6 +216,7 @@ def test_csv_has_a_line_for_each_table_and_overwrites_nothing(site: Installation
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_a_restore_keeps_is_nobodys_share(installation: Installation) -> None:
     before = installation.run("size-audit", "--json").ok().json
     with installation.connect() as connection:
@@ -222,6 +231,7 @@ def test_what_a_restore_keeps_is_nobodys_share(installation: Installation) -> No
     assert after["neighbours"] == before["neighbours"]
 
 
+@pytest.mark.slow
 def test_a_database_without_archon_is_refused_and_named(installation: Installation) -> None:
     with installation.connect("template1") as connection:
         connection.execute("CREATE DATABASE bare")

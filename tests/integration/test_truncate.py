@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support import Installation
 
 
+@pytest.mark.slow
 def test_a_truncated_neighbour_refuses_the_backup(installation: Installation) -> None:
     before = installation.dumps()
     held = installation.spawn("backup", pause_at="backup.dump")

@@ -67,6 +67,7 @@ def test_rows_written_after_a_restore_leave_with_the_undo_and_come_back(
     assert running.content() == written
 
 
+@pytest.mark.slow
 def test_nothing_to_undo(running: Installation) -> None:
     for command in (UNDO, ("undo", "--dry-run"), ("undo", "--finalize", "--yes")):
         done = running.run(*command).ended(3)
@@ -99,6 +100,7 @@ def test_list_status_and_finalize(running: Installation) -> None:
     assert running.run("status", "--json").ok().json["kept"] is None
 
 
+@pytest.mark.slow
 def test_a_second_restore_shows_and_drops_what_the_first_kept(running: Installation) -> None:
     running.run(*RESTORE).ok()
     (first,) = kept(running)
@@ -109,6 +111,7 @@ def test_a_second_restore_shows_and_drops_what_the_first_kept(running: Installat
     assert kept(running) == [done["kept"]]
 
 
+@pytest.mark.slow
 def test_production_was_dropped_by_somebody(running: Installation) -> None:
     before = running.content()
     running.run(*RESTORE).ok()

@@ -86,6 +86,7 @@ def test_lint_and_test_need_a_checkout(tmp_path: Path) -> None:
     assert "pyproject.toml" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "code"), [("pass", 0), ("assert False", 1), (None, 5)])
 def test_test_passes_the_exit_code_of_pytest_on(
     tmp_path: Path, content: str | None, code: int

@@ -77,6 +77,7 @@ def test_the_exit_code_is_that_of_pytest(project: Path) -> None:
     assert inv(project, "test", "--args", "-k nothing_is_called_so").returncode == 5
 
 
+@pytest.mark.slow
 def test_fast_leaves_out_what_is_slow(project: Path) -> None:
     fast = inv(project, "test", "--fast")
     assert fast.returncode == 0

@@ -38,6 +38,7 @@ def line(run: subprocess.Popen[str]) -> str:
     return run.stdout.readline()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [False, True], ids=["inv", "archon-ops"])
 @pytest.mark.parametrize(("number", "code"), ENDINGS)
 def test_a_signal_ends_a_sleep_in_order(
@@ -52,6 +53,7 @@ def test_a_signal_ends_a_sleep_in_order(
     assert run.returncode == code
 
 
+@pytest.mark.slow
 def test_further_signals_do_not_cut_the_clean_up_short(start: Start) -> None:
     run = start("sleep")
     assert line(run) == "asleep\n"

@@ -140,6 +140,7 @@ def test_a_history_of_minutes_is_projected_over_years_in_little_memory() -> None
     assert found.bands[0].middle < found.bands[1].middle < found.bands[2].middle
 
 
+@pytest.mark.slow
 def test_many_jumps_add_up_as_each_of_them_would(monkeypatch: pytest.MonkeyPatch) -> None:
     values, ahead = noisy(40, _5=300.0, _20=500.0, _30=-200.0), [20_000.0]
     (quick,) = project(range(40), values, ahead).bands

@@ -151,6 +151,7 @@ def test_whenever_it_is_broken_off_the_old_one_is_back(tmp_path: Path) -> None:
     assert 0 < settled < count / 3
 
 
+@pytest.mark.slow
 def test_what_was_written_to_the_new_one_is_kept_when_the_old_one_comes_back(
     tmp_path: Path,
 ) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from archon_ops.rig import corpus
 
 DIGEST = """
@@ -12,6 +14,7 @@ print(hashlib.sha256("".join(map(repr, corpus.pages())).encode()).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_same_pages_in_every_process() -> None:
     digests = {
         subprocess.run(
@@ -27,6 +30,7 @@ def test_same_pages_in_every_process() -> None:
     assert len(digests.pop().strip()) == 64
 
 
+@pytest.mark.slow
 def test_pages_are_many_and_their_addresses_unique() -> None:
     pages = list(corpus.pages())
     assert len({page.url for page in pages}) == len(pages) > 100

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
+
 from archon_ops.rig import corpus, pieces
 
 
@@ -10,6 +12,7 @@ def test_as_many_as_asked_for() -> None:
     assert list(pieces.examples(0)) == []
 
 
+@pytest.mark.slow
 def test_addresses_stay_unique_when_the_text_begins_anew() -> None:
     in_all = sum(len(page.chunks) for page in corpus.pages())
     found = list(pieces.chunks(2 * in_all + 5))

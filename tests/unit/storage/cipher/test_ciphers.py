@@ -167,6 +167,7 @@ def test_age_itself_reads_what_we_write_and_we_what_it_writes(tmp_path: Path) ->
     assert opened(theirs, Keys(path)) == CONTENT
 
 
+@pytest.mark.slow
 def test_gpg_itself_reads_what_we_write_and_we_what_the_handbook_writes(
     keyring: str, tmp_path: Path
 ) -> None:

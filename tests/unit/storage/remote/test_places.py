@@ -124,6 +124,7 @@ def test_the_same_content_again_is_not_sent_twice(remote: Remote, content: bytes
     assert not remote.put("a", BytesSource(content), unconcerned).sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"before", LARGE], ids=["small", "large"])
 def test_other_content_never_replaces_anything(remote: Remote, content: bytes) -> None:
     remote.put("a", BytesSource(content), unconcerned)
@@ -141,6 +142,7 @@ def test_what_the_check_refuses_gets_no_name(remote: Remote, content: bytes) -> 
     assert remote.current("a") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remote", EXCLUSIVE, indirect=True)
 @pytest.mark.parametrize("content", [b"same", LARGE], ids=["small", "large"])
 def test_of_two_at_once_one_writes_and_the_other_notices(remote: Remote, content: bytes) -> None:
@@ -196,6 +198,7 @@ def test_what_is_deleted_is_gone(remote: Remote) -> None:
         read(remote, "a/b")
 
 
+@pytest.mark.slow
 def test_a_prefix_is_no_pattern(remote: Remote) -> None:
     for name in ("demo/copies/a.json", "demo/copies/b.json", "demo2/copies/a.json", "demo/a"):
         remote.put(name, BytesSource(name.encode()), unconcerned)
@@ -344,6 +347,7 @@ def test_what_can_be_put_right_is_said(
     assert SECRET not in told.value.message + told.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["s3", "google"])
 def test_a_part_that_is_cut_or_refused_is_sent_again(
     request: pytest.FixtureRequest,
