@@ -81,7 +81,7 @@ def list_(run: Run) -> None:
     from archon_ops.actions.pitr.reach import reached
     from archon_ops.actions.pitr.watch import look
     from archon_ops.cli.shared import site_of
-    from archon_ops.model.pitr.state import concern
+    from archon_ops.model.pitr.concerns import concern
     from archon_ops.monitor.pitr import COLUMNS, rows, window_text
 
     site = site_of(run)
@@ -92,7 +92,7 @@ def list_(run: Run) -> None:
         run.console.json({"source": site.name, **state.document(site.clock())})
         return
     run.console.table(f"Point-in-time backups of {site.name}", COLUMNS, rows(state, site.clock()))
-    if wrong := concern(state, site.clock()):
+    if wrong := concern(state, site.clock(), site.settings.pitr_due(site.name)):
         run.console.warn(wrong.text)
     run.console.info(window_text(state))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archon_ops.model.pitr.state import concern
 from archon_ops.model.units import human_size
 from archon_ops.monitor.pitr import window_text
 
@@ -48,12 +47,10 @@ def status_rows(found: Snapshot) -> list[Row]:
 
 
 def _pitr(found: Snapshot) -> Iterator[Row]:
-    if found.pitr is None:
-        return
-    yield "any moment", window_text(found.pitr)
-    wrong = concern(found.pitr, found.taken_at)
-    if wrong:
-        yield "any moment", wrong.text
+    if found.pitr:
+        yield "any moment", window_text(found.pitr)
+    if found.concern:
+        yield "any moment", found.concern.text
 
 
 def _several(answer: dict[str, Any], *keys: str) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from archon_ops.model.health import Level
-from archon_ops.model.pitr.state import Concern
+from archon_ops.model.pitr.concerns import Concern
 from archon_ops.model.text import clean
 
 # Verdicts by age alone; any other one needs its reasons said.

@@ -23,7 +23,7 @@ from archon_ops.model.alarms import (
     unavailable_alarm,
 )
 from archon_ops.model.health import Level
-from archon_ops.model.pitr.state import Concern, concern
+from archon_ops.model.pitr.concerns import Concern
 from archon_ops.model.runs import CHANNELS, KEY_CHANGED, Result, RunRecord
 from archon_ops.monitor.said import remembered
 from archon_ops.monitor.view import View
@@ -130,10 +130,7 @@ def _well(view: View) -> dict[str, str]:
 
 def _concern(view: View) -> Concern | None:
     """What is wrong with its point-in-time recovery."""
-    snapshot = view.snapshot
-    if snapshot is None or snapshot.pitr is None:
-        return None
-    return concern(snapshot.pitr, snapshot.taken_at)
+    return view.snapshot.concern if view.snapshot else None
 
 
 def _key_changed(view: View) -> bool:

@@ -118,6 +118,18 @@ def _pitr_stored(found: Snapshot) -> Iterator[Sample]:
         yield (kind,), sum(label.kind == kind for label in labels)
 
 
+def _pitr_newest(found: Snapshot) -> Iterator[Sample]:
+    newest = {label.kind: label.stopped_at for label in (found.pitr.labels if found.pitr else ())}
+    for kind, stopped in sorted(newest.items()):
+        yield (kind,), stopped.timestamp()
+
+
+def _pitr_concern(found: Snapshot) -> float | None:
+    if found.concern:
+        return 2.0 if found.concern.critical else 1.0
+    return 0.0 if found.pitr else None
+
+
 def _archiving(state: State) -> float | None:
     archiver = state.archiver
     return float(archiver.mode != "off" and not archiver.failing) if archiver else None
@@ -205,6 +217,12 @@ GAUGES = (
     ),
     Gauge("pitr_stored", "Number of pgBackRest's backups.", _pitr_stored, "kind"),
     Gauge(
+        "pitr_backup_timestamp_seconds",
+        "End of the newest of pgBackRest's backups of a kind.",
+        _pitr_newest,
+        "kind",
+    ),
+    Gauge(
         "pitr_stored_bytes",
         "Length of all of them together in the repositories, without WAL.",
         _pitr(lambda state: sum(label.stored_bytes for label in state.labels)),
@@ -223,6 +241,11 @@ GAUGES = (
         "pitr_trouble",
         "Whether something was wrong with repositories or server at the last look.",
         _pitr(lambda state: float(bool(state.trouble or state.damaged or state.broken))),
+    ),
+    Gauge(
+        "pitr_concern",
+        "What is wrong with point-in-time recovery: 0 nothing, 1 a warning, 2 critical.",
+        _single(_pitr_concern),
     ),
     Gauge("channel_up", "Whether the last message of a channel arrived.", _channels, "channel"),
     Gauge("threshold_seconds", "Age at which a level begins.", _thresholds, "level"),

@@ -13,6 +13,7 @@ from archon_ops.model.backup import Backup
 from archon_ops.model.catalog import Catalog
 from archon_ops.model.documents import Document
 from archon_ops.model.health import Health, Level, assess_catalog
+from archon_ops.model.pitr.concerns import Concern, concern
 from archon_ops.model.pitr.state import State
 from archon_ops.model.runs import RunRecord
 from archon_ops.monitor.key import KeyWatch
@@ -61,6 +62,13 @@ class Snapshot:
     def subject(self) -> Backup | None:
         """The backup that it speaks of."""
         return self.catalog.subject()
+
+    @cached_property
+    def concern(self) -> Concern | None:
+        """The worst that is wrong with its point-in-time recovery."""
+        if self.trouble:  # of what lies in there nothing is known
+            return None
+        return concern(self.pitr, self.taken_at, self.watched.pitr_due)
 
     @cached_property
     def status(self) -> Document:

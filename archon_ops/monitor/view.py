@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from archon_ops.errors import OpsError
 from archon_ops.model.health import Level
-from archon_ops.model.pitr.state import concern
 from archon_ops.model.text import clean
 from archon_ops.monitor.pitr import window_text
 from archon_ops.monitor.snapshot import Snapshot
@@ -74,10 +73,8 @@ def local_view(found: Snapshot) -> View:
 
 def _about_pitr(found: Snapshot) -> tuple[str, ...]:
     """The window that can be restored, and what is wrong with it."""
-    if found.pitr is None:
-        return ()
-    wrong = concern(found.pitr, found.taken_at)
-    return (window_text(found.pitr), *((wrong.text,) if wrong else ()))
+    window = (window_text(found.pitr),) if found.pitr else ()
+    return (*window, *((found.concern.text,) if found.concern else ()))
 
 
 def unavailable(key: str, name: str, cause: str) -> View:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from archon_ops.errors import UsageError
 from archon_ops.model.health import Thresholds
+from archon_ops.model.schedule import Entry
 from archon_ops.settings import Settings
 from archon_ops.storage.directory import Directory
 
@@ -21,6 +23,7 @@ class Watched:
         directory: where its backups lie.
         thresholds: ages at which its newest backup is worrying.
         max_retention: how many backups are kept.
+        pitr_due: when pgBackRest's backups are due, by their kind.
         home: folder with its Archon's `.env`; None where nothing but the backup directory may be
             read.
     """
@@ -30,6 +33,7 @@ class Watched:
     directory: Directory
     thresholds: Thresholds
     max_retention: int
+    pitr_due: Mapping[str, Entry]
     home: Path | None
 
 
@@ -57,5 +61,6 @@ def watched(
         directory=Directory((backup_dir or settings.backup_dir(name)).absolute()),
         thresholds=settings.thresholds,
         max_retention=settings.retention.last,
+        pitr_due=settings.pitr_due(name),
         home=None if confined else settings.home(name),
     )

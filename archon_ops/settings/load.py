@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from archon_ops.errors import UsageError
 from archon_ops.model.health import Thresholds, following
+from archon_ops.model.schedule import Entry
 from archon_ops.settings.archon import unreadable
 from archon_ops.settings.fields import (
     BUILT_IN,
@@ -160,6 +161,13 @@ class Settings(BaseSettings):
             hours if age is None else age.total_seconds() / 3600 for age, hours in ages
         )
         return Thresholds(aging, outdated, critical, "the settings")
+
+    def pitr_due(self, name: str) -> dict[str, Entry]:
+        """When pgBackRest's backups of source `name` are due, by their kind."""
+        if not self.sources[name].pitr.repositories:
+            return {}
+        due = {"full": self.schedule.pitr_full, "incr": self.schedule.pitr_incr}
+        return {kind: entry for kind, entry in due.items() if entry}
 
     def home(self, name: str) -> Path:
         """Where the Archon of source `name` has its .env."""

@@ -44,7 +44,7 @@ NAMES = (
 def watched(tmp_path: Path) -> Watched:
     directory = Directory(tmp_path / "backups")
     directory.prepare()
-    return Watched("archon", "Archon Knowledge Base", directory, Thresholds(), 10, tmp_path)
+    return Watched("archon", "Archon Knowledge Base", directory, Thresholds(), 10, {}, tmp_path)
 
 
 def _dump(watched: Watched, name: str | bytes, hours: float = 1.0) -> None:

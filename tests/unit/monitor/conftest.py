@@ -23,6 +23,7 @@ def source(directory: Directory, tmp_path: Path) -> Watched:
         directory=directory,
         thresholds=Thresholds(),
         max_retention=10,
+        pitr_due={},
         home=tmp_path,
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from archon_ops.cli.state import status_rows
 from archon_ops.model.pitr.labels import Label
 from archon_ops.model.pitr.state import Archiver, State
+from archon_ops.model.schedule import parse
 from archon_ops.monitor.alerts import alert, worst
 from archon_ops.monitor.answers import Listing, Status
 from archon_ops.monitor.metrics import exposition
@@ -120,3 +122,40 @@ def test_a_state_that_cannot_be_read_is_none(directory: Directory, now: datetime
     assert kept.recall(directory) == state(now)
     (directory.ops / "pitr.json").write_text("{}")
     assert kept.recall(directory) is None
+
+
+def test_what_the_schedule_left_out_is_shown_and_said(
+    reader: Reader, put: Put, directory: Directory, now: datetime
+) -> None:
+    put(1)
+    watched = replace(reader.watched, pitr_due={"full": parse("03:00")})
+    before = local_view(Reader(watched).read(now))
+    assert worst([before]).value == "critical"
+    assert any("none is known here" in line.text for line in panel([before], 100))
+    kept.remember(directory, state(now), RUN)
+    assert worst([local_view(Reader(watched).read(now))]).value == "healthy"
+    later = local_view(Reader(watched).read(now + timedelta(hours=30)))
+    assert later.snapshot is not None
+    assert "newest full backup is 1 d 8 h old" in dict(status_rows(later.snapshot))["any moment"]
+    told = exposition([later.snapshot]).decode()
+    assert 'archon_backup_pitr_backup_timestamp_seconds{kind="full",source="archon"} 1.76' in told
+    assert 'archon_backup_pitr_concern{source="archon"} 1' in told
+    (directory.path.parent / "archon.toml").write_text('[monitor]\nlog = "alerts.log"\n')
+    settings = load(directory.path.parent, source="archon")
+    said = [one.text for one in alert(settings, [later], now + timedelta(hours=30)).messages]
+    assert [text for text in said if "newest full backup" in text]
+
+
+def test_only_a_source_with_a_repository_has_such_backups(tmp_path: Path) -> None:
+    (tmp_path / "archon.toml").write_text(
+        """[schedule]
+pitr_incr = "01:00"
+[sources.demo.pitr.repo1]
+url = "/var/lib/pgbackrest"
+"""
+    )
+    settings = load(tmp_path)
+    assert settings.pitr_due("archon") == {}
+    assert {kind: str(entry) for kind, entry in settings.pitr_due("demo").items()} == {
+        "incr": "01:00"
+    }

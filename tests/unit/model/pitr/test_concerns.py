@@ -3,9 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from archon_ops.model.pitr.gaps import Gap, Hole
-from archon_ops.model.pitr.state import Archiver, State, concern
+import pytest
 
+from archon_ops.model.pitr.concerns import concern
+from archon_ops.model.pitr.gaps import Gap, Hole
+from archon_ops.model.pitr.labels import Label
+from archon_ops.model.pitr.state import Archiver, State
+from archon_ops.model.schedule import parse
+
+DAY = timedelta(days=1)
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 WELL = Archiver(NOW - timedelta(minutes=1), None, None, 0, 0, 100 << 30)
 STATE = State(NOW, "archon", archiver=WELL)
@@ -92,3 +98,64 @@ def test_a_repository_without_a_backup_only_grows() -> None:
     assert found is not None
     assert not found.critical
     assert "inv pitr.backup --repository 2" in found.text
+
+
+DUE = {"full": parse("Sun 06:00"), "incr": parse("01:00")}
+
+
+def made(kind: str, age: timedelta) -> Label:
+    at = NOW - age
+    return Label(f"{at:%Y%m%d}-{kind}", kind, 1, at, at, 100, 100, 30, None, (), "", "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "critical", "said"),
+    [
+        pytest.param([made("full", 6 * DAY), made("incr", DAY)], None, "", id="in time"),
+        pytest.param([made("full", DAY)], None, "", id="a full one does for the other"),
+        pytest.param(
+            [made("full", 6 * DAY)], True, "newest backup is 6 d old, and", id="none since"
+        ),
+        pytest.param(
+            [made("full", 6 * DAY), made("incr", 1.5 * DAY)], False, "--type incr", id="late"
+        ),
+        pytest.param(
+            [made("full", 16 * DAY), made("incr", DAY)],
+            True,
+            "newest full backup is 16 d old, and the schedule has one every 7 d (Sun 06:00)",
+            id="two weeks left out",
+        ),
+        pytest.param(
+            [replace(made("full", DAY), damaged=True)],
+            True,
+            "no sound full backup",
+            id="a damaged one is none",
+        ),
+    ],
+)
+def test_what_the_schedule_left_out(labels: list[Label], critical: bool | None, said: str) -> None:
+    found = concern(replace(STATE, labels=tuple(labels)), NOW, DUE)
+    assert (found.critical if found else None) == critical
+    assert said in (found.text if found else "")
+
+
+def test_a_backup_of_another_branch_does_not_count() -> None:
+    other = made("full", DAY)
+    seen = replace(STATE, labels=(other,), elsewhere=(other.name,))
+    found = concern(seen, NOW, DUE)
+    assert found is not None
+    assert "no sound full backup" in found.text
+    assert concern(seen, NOW) is None  # nothing is expected without a schedule
+
+
+def test_what_is_critical_goes_before_what_is_not() -> None:
+    found = concern(replace(failing(timedelta(minutes=20)), labels=()), NOW, DUE)
+    assert found is not None
+    assert found.state == "no full backup"
+
+
+def test_none_was_made_at_all() -> None:
+    assert concern(None, NOW) is None
+    found = concern(None, NOW, DUE)
+    assert found is not None
+    assert found.critical
