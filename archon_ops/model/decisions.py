@@ -8,16 +8,15 @@ from datetime import timedelta
 
 from archon_ops.model.growth import (
     GB,
-    Due,
     Growth,
     Line,
     Rates,
     change_per_interval,
-    due,
     interval_of,
     unchanged,
 )
 from archon_ops.model.history import History
+from archon_ops.model.limits import Due, due
 from archon_ops.model.policy import Policy
 from archon_ops.model.units import human_duration, human_size
 

@@ -9,7 +9,8 @@ from typing import Any
 from archon_ops.model.backup import Manifest
 from archon_ops.model.fingerprint import SequencePosition, TableFingerprint
 from archon_ops.model.inventory import differences
-from archon_ops.model.retrieval import FoundRetrieval, RetrievalProof, compare
+from archon_ops.model.retrieval import FoundRetrieval
+from archon_ops.model.retrieval_proof import RetrievalProof, compare
 
 
 @dataclass(frozen=True)

@@ -33,21 +33,20 @@ from archon_ops.model.schedule import Entry
 from archon_ops.settings.archon import unreadable
 from archon_ops.settings.fields import (
     BUILT_IN,
-    Age,
     DeadlineSettings,
     HealthSettings,
     MonitorSettings,
     ObjectiveSettings,
-    OffsiteSettings,
     RetentionSettings,
     ScheduleSettings,
     SourceSettings,
 )
+from archon_ops.settings.offsite import OffsiteSettings
+from archon_ops.settings.origin import CONFIG, ENV_PREFIX, explain, line_of
+from archon_ops.settings.types import Age
 
-CONFIG = "archon.toml"
 # Where sources that say nothing of it have their backup directories, below the root.
 BACKUPS = Path("backups")
-ENV_PREFIX = "ARCHON_"
 # Tells a notebook's kernel which run it belongs to.
 RUN_FOLDER = "ARCHON_OPS_RUN_FOLDER"
 # Tells a notebook in JupyterLab whose it is: it may lie outside of that root.
@@ -197,7 +196,7 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
     try:
         settings = Settings(root=root, **given)
     except ValidationError as error:
-        raise UsageError(*_explain(error, root)) from error
+        raise UsageError(*explain(error, root)) from error
     except SettingsError as error:
         raise UsageError(
             f"a variable {ENV_PREFIX}… is malformed: {error}",
@@ -211,7 +210,7 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
     ):
         if not _SOURCE_NAME.fullmatch(name):
             raise UsageError(
-                f"{_place(root / CONFIG, (name,))}: {name!r} cannot be the name of a {what}",
+                f"{line_of(root / CONFIG, (name,))}: {name!r} cannot be the name of a {what}",
                 "use up to 40 of a-z 0-9 _ - and begin with a letter or digit",
             )
     if settings.source not in settings.sources:
@@ -222,13 +221,13 @@ def load(start: Path | None = None, **flags: Any) -> Settings:
     for name in settings.monitor.sources:
         if name not in settings.sources:
             raise UsageError(
-                f"{_place(root / CONFIG, ('monitor', 'sources'))}: unknown source {name!r}",
+                f"{line_of(root / CONFIG, ('monitor', 'sources'))}: unknown source {name!r}",
                 f"known: {', '.join(sorted(settings.sources))}",
             )
     for name in settings.monitor.remotes:
         if name in settings.sources:
             raise UsageError(
-                f"{_place(root / CONFIG, (name,))}: {name!r} is a source and cannot be a remote",
+                f"{line_of(root / CONFIG, (name,))}: {name!r} is a source and cannot be a remote",
                 "give the remote another name",
             )
     return settings
@@ -275,47 +274,5 @@ def _read_config(file: Path) -> dict[str, Any]:
     unknown = set(values) - (set(Settings.model_fields) - {"root"})
     if unknown:
         name = sorted(unknown)[0]
-        raise UsageError(f"{_place(file, (name,))}: unknown setting {name!r}", f"correct {file}")
+        raise UsageError(f"{line_of(file, (name,))}: unknown setting {name!r}", f"correct {file}")
     return values
-
-
-_SAID = {"missing": "is missing", "extra_forbidden": "there is no such setting"}
-
-
-def _explain(error: ValidationError, root: Path) -> tuple[str, str]:
-    """Where a value came from and what is wrong with it; never the value, it may be a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    path = tuple(str(part) for part in first["loc"])
-    where = _origin(root, path)
-    message = _SAID.get(first["type"], first["msg"].removeprefix("Value error, "))
-    return f"{where}: {'.'.join(path)}: {message}", f"correct {where}"
-
-
-def _origin(root: Path, path: tuple[str, ...]) -> str:
-    """The variable, or the file and line, that a setting came from, as near as can be told."""
-    variable = ENV_PREFIX + "__".join(path).upper()
-    if variable in map(str.upper, os.environ):
-        return variable
-    for file, key in ((root / ".env", variable), (root / CONFIG, "")):
-        if file.is_file() and (place := _place(file, (key,) if key else path)) != str(file):
-            return place
-    parent = ENV_PREFIX + "__".join([*path[:-1], ""]).upper()
-    near = (name for name in os.environ if len(path) > 1 and name.upper().startswith(parent))
-    return next(near, None) or str(root / CONFIG)
-
-
-def _place(file: Path, path: tuple[str, ...]) -> str:
-    """`file:line` of the setting's key, as near as its last part can be found."""
-    if not file.is_file():
-        return str(file)
-    for key in reversed(path):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            if line.split("=")[0].strip() == key or _is_header(line, key):
-                return f"{file}:{number}"
-    return str(file)
-
-
-def _is_header(line: str, key: str) -> bool:
-    """Whether a line opens the table of this key: [sources.KEY] or [sources."KEY"]."""
-    text = line.strip()
-    return text.startswith("[") and text.strip('[]"').endswith(key)

@@ -11,14 +11,8 @@ from pydantic import SecretStr
 
 from archon_ops.actions.credentials import tried
 from archon_ops.model.report import Silent
-from archon_ops.model.retrieval import (
-    BAND,
-    Credentials,
-    Retrieval,
-    RetrievalProof,
-    compare,
-    in_band,
-)
+from archon_ops.model.retrieval import BAND, Credentials, Retrieval, in_band
+from archon_ops.model.retrieval_proof import RetrievalProof, compare
 from archon_ops.postgres.answers import Place, answers, called
 from archon_ops.postgres.retrieval import sample as recorded
 from archon_ops.postgres.scope import Scope

@@ -9,9 +9,10 @@ from archon_ops.actions.pitr.branch import NoTimelineError, chosen_branch, live_
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.actions.pitr.reach import Reached, configured, last_archived, reached, window
 from archon_ops.errors import OpsError, PreconditionError
-from archon_ops.model.pitr.labels import Label, Stock, Window
+from archon_ops.model.pitr.labels import Label, Window
 from archon_ops.model.pitr.moment import parse_moment
 from archon_ops.model.pitr.recovery import Stop, at_time, segment_bytes
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.timelines import Branch
 from archon_ops.model.units import zulu
 from archon_ops.postgres.pitr.sandbox import Room

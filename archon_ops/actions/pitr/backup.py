@@ -16,8 +16,9 @@ from archon_ops.actions.recording import Recording, recorded
 from archon_ops.errors import ExitCode, OpsError, PreconditionError, UsageError
 from archon_ops.model.backup import Manifest
 from archon_ops.model.pitr.failures import not_there
-from archon_ops.model.pitr.labels import Label, Stock
+from archon_ops.model.pitr.labels import Label
 from archon_ops.model.pitr.state import State
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.units import human_duration, human_size
 from archon_ops.postgres.facts import archon_tables
 from archon_ops.site import Site

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from archon_ops.actions.pitr.reach import Reached
 from archon_ops.errors import PreconditionError
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.timelines import Branch, history_name, parse_history
 from archon_ops.model.pitr.wal import timeline_of
 from archon_ops.postgres import facts

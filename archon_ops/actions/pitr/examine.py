@@ -11,8 +11,8 @@ from archon_ops.actions.pitr.reach import Reached, ca_file, configured, program
 from archon_ops.errors import OpsError, PreconditionError
 from archon_ops.model.pitr.changes import NAMES, archive_command, changes
 from archon_ops.model.pitr.config import fitting, masked, render, size_of
-from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.plan import SetupPlan
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.plan import target_of
 from archon_ops.postgres.pitr.at_host import AtHost
 from archon_ops.postgres.pitr.pgbackrest import PROGRAM, InContainer, free_bytes

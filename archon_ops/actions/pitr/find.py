@@ -15,9 +15,10 @@ from archon_ops.actions.pitr.rooms import require_usable, sandbox
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.rescue.planning import Request as RescueRequest
 from archon_ops.errors import OpsError, UsageError
-from archon_ops.model.pitr.labels import Label, Stock
+from archon_ops.model.pitr.labels import Label
 from archon_ops.model.pitr.recovery import Stop, at_time
 from archon_ops.model.pitr.search import Probe, Vanished, between, fractions, vanished
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.postgres.expression import counted
 from archon_ops.postgres.pitr.sandbox import Room
 from archon_ops.postgres.relations import Name, qualified

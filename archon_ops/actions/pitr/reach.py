@@ -13,7 +13,8 @@ from archon_ops.actions.pitr.here import confirmed, require_here
 from archon_ops.errors import PreconditionError
 from archon_ops.hosts.described import USUAL_DATA
 from archon_ops.model.pitr.config import S3, Config, Repository
-from archon_ops.model.pitr.labels import Stock, Window
+from archon_ops.model.pitr.labels import Window
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.postgres.pitr.pgbackrest import Host, InContainer, OnThisMachine, PgBackRest
 from archon_ops.postgres.pitr.wal import restorable
 from archon_ops.postgres.server import Server

@@ -38,8 +38,8 @@ from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.taking.take import take
 from archon_ops.errors import ExitCode, PreconditionError
 from archon_ops.model.backup import Manifest
-from archon_ops.model.pitr.labels import Stock
 from archon_ops.model.pitr.recovery import Stopped
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.proof import Proof
 from archon_ops.model.units import human_duration, human_size, zulu
 from archon_ops.postgres.pitr.inside import MissedError

@@ -10,7 +10,7 @@ from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.hosts.described import Container
 from archon_ops.model.pitr.config import Config
 from archon_ops.model.pitr.failures import not_there
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.postgres.direct import parse_dsn, shown
 from archon_ops.postgres.pitr import in_container, on_machine
 from archon_ops.postgres.pitr.sandbox import Room

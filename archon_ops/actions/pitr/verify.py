@@ -10,7 +10,7 @@ from archon_ops.actions.pitr.reach import Reached, reached, segment_bytes
 from archon_ops.actions.recording import recorded
 from archon_ops.errors import ExitCode, OpsError, UntrustworthyError
 from archon_ops.model.pitr.failures import not_there
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.verified import parse_verify
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept

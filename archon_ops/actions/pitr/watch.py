@@ -12,8 +12,9 @@ from archon_ops.actions.pitr.examine import asked, check_stanza, facts, free_for
 from archon_ops.actions.pitr.reach import Reached, last_archived, reached, window
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
-from archon_ops.model.pitr.labels import Label, Stock
+from archon_ops.model.pitr.labels import Label
 from archon_ops.model.pitr.state import Archiver, State
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.site import Site
 from archon_ops.storage import pitr as kept
 

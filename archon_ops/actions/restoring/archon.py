@@ -23,7 +23,7 @@ from archon_ops.model.plan import ARCHON, RestorePlan
 from archon_ops.model.proof import Proof
 from archon_ops.model.units import human_duration
 from archon_ops.postgres import databases
-from archon_ops.postgres.archon import staging
+from archon_ops.postgres.archon import filling, staging
 from archon_ops.postgres.archon.move import Exchange, Exchanged, exchange
 from archon_ops.postgres.kept import Kept
 from archon_ops.postgres.server import Server
@@ -110,8 +110,8 @@ def _build(site: Site, server: Server, located: Located, found: Archon) -> stagi
     try:
         with server.connect(database) as connection:
             staging.make(connection, schema, found.owners)
-        staging.fill(
-            staging.Place(server, database, schema, limit),
+        filling.fill(
+            filling.Place(server, database, schema, limit),
             located.path,
             found.selection,
             found.shared,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from archon_ops.errors import LockedError, OpsError, PreconditionError, UntrustworthyError
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 
 _ERROR = re.compile(r"ERROR: \[(\d+)\]: (.*)")
 _NETWORK = re.compile(

@@ -1,9 +1,7 @@
 """The switch: one short transaction that exchanges Archon's objects, under a lock nobody waits for.
 
 The wait for the lock is what hurts: one idle reader holds us up, and everybody queues behind us.
-So locks are given up after a moment; then others go on, and we try again. They are taken in the
-order of names; but whoever holds the table that we wait for may wait for one that we hold: the
-table that did not come is the first one to be taken the next time, as it is for them.
+locking.py says how that wait is kept short.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from archon_ops.errors import LockedError, OpsError, PreconditionError
 from archon_ops.postgres import facts
 from archon_ops.postgres.archon import foreign, publications
 from archon_ops.postgres.archon.dependants import dependants
+from archon_ops.postgres.archon.locking import ALL_LOCKS_SECONDS, Held, holders, lock_all, touched
 from archon_ops.postgres.archon.objects import (
     SCHEMA,
     Thing,
@@ -32,10 +31,6 @@ from archon_ops.postgres.kept import Kept, mark
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.session import Connection, scalar, set_local
 
-# One lock, and all locks: shorter than deadlock_timeout (1 s), so that where another transaction
-# and we hold what the other wants, it is ours that gives way.
-_ONE_LOCK = 0.9
-_ALL_LOCKS = 1.5
 _HELD = "10s"
 _TRIES = 8
 _PAUSE_SECONDS = 1.0
@@ -97,7 +92,7 @@ def exchange(server: Server, exchange: Exchange, kept: Kept) -> Exchanged:
                 with connection.transaction():
                     done = _exchange(connection, exchange, kept, things, first)
                 return _unbound(connection, done)
-            except _Held as held:
+            except Held as held:
                 first = (held.table, *(name for name in first if name != held.table))
                 blockers = holders(connection, things) or blockers
             except (
@@ -109,7 +104,7 @@ def exchange(server: Server, exchange: Exchange, kept: Kept) -> Exchanged:
                 blockers = holders(connection, things) or blockers
     raise LockedError(
         f"Archon's tables are in use, {_TRIES} times in a row the lock did not come within "
-        f"{_ALL_LOCKS} s: {blockers or 'whoever held one has just ended'}",
+        f"{ALL_LOCKS_SECONDS} s: {blockers or 'whoever held one has just ended'}",
         "let that session end, or end it: inv psql --command 'SELECT pg_terminate_backend(PID)'; "
         "then run the command again",
     )
@@ -118,14 +113,6 @@ def exchange(server: Server, exchange: Exchange, kept: Kept) -> Exchanged:
 def _unbound(connection: Connection, done: Exchanged) -> Exchanged:
     """What left no longer binds the neighbours that it refers to; the next sweep tries again."""
     return replace(done, bound=foreign.let_go(connection, done.kept)) if done.kept else done
-
-
-class _Held(Exception):  # noqa: N818 - no error: the next attempt learns from it
-    """A table's lock did not come in time."""
-
-    def __init__(self, table: str) -> None:
-        super().__init__(table)
-        self.table = table
 
 
 def _exchange(
@@ -137,7 +124,7 @@ def _exchange(
 ) -> Exchanged:
     """Inside of the transaction."""
     coming = everything(connection, wanted.incoming)
-    began = _lock(connection, before, first)
+    began = lock_all(connection, before, first)
     set_local(connection, "check_function_bodies", "off")
     set_local(connection, "statement_timeout", _HELD)
     leaving = _leaving(connection, wanted, before, coming)
@@ -169,27 +156,6 @@ def _exchange(
     if not leaving.all:
         connection.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(kept.name)))
     return Exchanged(whole if leaving.all else None, gone, grants, time.monotonic() - began)
-
-
-def _lock(connection: Connection, leaving: Things, first: tuple[str, ...]) -> float:
-    """Lock every table that leaves; nobody knows those that come.
-
-    Returns:
-        When the first lock was held.
-    """
-    began = time.monotonic()
-    names = [relation.name for relation in leaving.relations if relation.kind == "TABLE"]
-    order = [*(n for n in first if n in names), *(n for n in names if n not in first)]
-    for name in order:
-        left = _ALL_LOCKS - (time.monotonic() - began)
-        limit = max(1, round(1000 * min(_ONE_LOCK, left)))
-        set_local(connection, "lock_timeout", f"{limit}ms")
-        table = sql.Composed([sql.Identifier(leaving.schema), sql.SQL("."), printed(name)])
-        try:
-            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-        except psycopg.errors.LockNotAvailable as error:
-            raise _Held(name) from error
-    return began
 
 
 def _leaving(connection: Connection, wanted: Exchange, before: Things, coming: Things) -> Things:
@@ -301,43 +267,3 @@ def _refuse_touched(connection: Connection, leaving: Things, coming: Things) -> 
     if others := touched(connection, ours):
         names = ", ".join(others)
         raise OpsError(f"the switch would have touched what is not Archon's: {names}", "report it")
-
-
-def touched(connection: Connection, ours: list[int]) -> tuple[str, ...]:
-    """Relations besides ours that this transaction has written to or changed.
-
-    Whoever does so holds a lock until the end: look at our own.
-    """
-    rows = connection.execute(
-        """SELECT DISTINCT l.relation::regclass::text FROM pg_catalog.pg_locks l
-           JOIN pg_catalog.pg_class c ON c.oid = l.relation
-           WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384
-             AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-             AND c.oid <> ALL (%(ours)s) AND c.oid NOT IN (
-               SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid = ANY (%(ours)s)
-               UNION SELECT reltoastrelid FROM pg_catalog.pg_class WHERE oid = ANY (%(ours)s)
-               UNION SELECT i.indexrelid FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class t
-                 ON t.reltoastrelid = i.indrelid WHERE t.oid = ANY (%(ours)s))""",
-        {"ours": ours},
-    ).fetchall()
-    return tuple(name for (name,) in rows)
-
-
-def holders(connection: Connection, things: Things) -> str:
-    """Which sessions hold a lock on one of these relations, on one line."""
-    rows = connection.execute(
-        """SELECT a.pid, coalesce(a.usename, '?'), coalesce(a.application_name, ''), a.state,
-                  coalesce(date_trunc('second', now() - a.xact_start)::text, '?'),
-                  min(l.relation::regclass::text)
-           FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-           WHERE l.relation = ANY (%s) AND l.granted AND a.pid <> pg_backend_pid()
-             AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                               WHERE datname = current_database())
-           GROUP BY 1, 2, 3, 4, 5 ORDER BY 5 DESC, 1 LIMIT 5""",
-        [[relation.oid for relation in things.relations]],
-    ).fetchall()
-    return "; ".join(
-        f"{table} is held by pid {pid} ({user}{f' {program}' if program else ''}, "
-        f"{state or 'unknown'} for {age})"
-        for pid, user, program, state, age, table in rows
-    )

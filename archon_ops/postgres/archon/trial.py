@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 
 from archon_ops.errors import PreconditionError
-from archon_ops.postgres.archon.move import definition_of, touched
+from archon_ops.postgres.archon.locking import touched
+from archon_ops.postgres.archon.move import definition_of
 from archon_ops.postgres.archon.objects import SCHEMA
 from archon_ops.postgres.session import Connection, scalar, set_local
 

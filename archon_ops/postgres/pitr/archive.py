@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 
 from archon_ops.model.pitr.gaps import archived_segments
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.timelines import Branch, history_name, history_of, parse_history
 from archon_ops.model.pitr.wal import timeline_of
 from archon_ops.postgres.pitr.pgbackrest import PgBackRest

@@ -19,7 +19,7 @@ from archon_ops.hosts.described import Container
 from archon_ops.hosts.engine import Engine
 from archon_ops.hosts.process import Finished
 from archon_ops.model.pitr.failures import failure
-from archon_ops.model.pitr.labels import Stock, parse_info
+from archon_ops.model.pitr.stock import Stock, parse_info
 
 PROGRAM = "pgbackrest"
 _ANSWER_SECONDS = 60.0

@@ -9,7 +9,8 @@ from itertools import islice
 
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.gaps import Gap, dropped, gaps
-from archon_ops.model.pitr.labels import Stock, Window
+from archon_ops.model.pitr.labels import Window
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.timelines import Branch
 from archon_ops.model.pitr.wal import last_commit, timeline_of
 from archon_ops.postgres.pitr.archive import Archive

@@ -13,10 +13,10 @@ from archon_ops.model.retrieval import (
     Retrieval,
     Search,
     VectorIndex,
-    compare,
     found_of,
     same,
 )
+from archon_ops.model.retrieval_proof import compare
 
 ANSWER = Answer("7", ("7", "3", "9"), (0.0, 0.25, 0.5))
 SEARCH = Search("public", "pages", "embedding_384", "<=>", "", (ANSWER,))

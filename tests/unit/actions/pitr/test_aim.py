@@ -9,7 +9,8 @@ import pytest
 from archon_ops.actions.pitr.aim import OutsideError, aim_at_point, aim_without, newest
 from archon_ops.actions.pitr.point import point_name
 from archon_ops.errors import PreconditionError
-from archon_ops.model.pitr.labels import Label, Stock
+from archon_ops.model.pitr.labels import Label
+from archon_ops.model.pitr.stock import Stock
 from archon_ops.model.pitr.timelines import Ancestor, Branch
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)

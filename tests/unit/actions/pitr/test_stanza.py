@@ -4,7 +4,7 @@ import pytest
 
 from archon_ops.actions.pitr.examine import Facts, check_stanza
 from archon_ops.errors import PreconditionError
-from archon_ops.model.pitr.labels import Stock
+from archon_ops.model.pitr.stock import Stock
 
 OURS = Facts({}, "17.5 (Debian)", "1", superuser=True)
 STOCK = Stock("archon", (), None, {}, system_identifier="1", version="17")

@@ -9,7 +9,7 @@ import pytest
 from archon_ops.errors import OpsError
 from archon_ops.model.pitr.failures import not_there
 from archon_ops.model.pitr.gaps import Gap
-from archon_ops.model.pitr.labels import parse_info
+from archon_ops.model.pitr.stock import parse_info
 from archon_ops.model.pitr.timelines import Ancestor, Branch
 
 START = 1795533337
