@@ -10,13 +10,13 @@ import contextlib
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO
 
 from docker import APIClient
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 from docker.utils import parse_host
 from requests.exceptions import RequestException
 
@@ -72,7 +72,7 @@ class Engine:
         by = {"label": name} if "=" in name else {"name": f"^/?{_escaped(name)}$"}
         with told(f"looking for container {name}"):
             found = self._api.containers(all=True, filters=by)
-        return tuple(self.inspect(item["Id"]) for item in found)
+        return self._inspected(found)
 
     def inspect(self, container: str) -> Container:
         """One container by its identifier or name.
@@ -272,7 +272,15 @@ class Engine:
         """All containers, or those with a label."""
         with told("listing containers"):
             found = self._api.containers(all=True, filters={"label": label} if label else {})
-        return tuple(self.inspect(item["Id"]) for item in found)
+        return self._inspected(found)
+
+    def _inspected(self, listed: Iterable[Mapping[str, str]]) -> tuple[Container, ...]:
+        """Those of a list that are still there: others make and remove containers meanwhile."""
+        there = []
+        for item in listed:
+            with told(f"inspecting container {item['Id']}"), contextlib.suppress(NotFound):
+                there.append(described.container(self._api.inspect_container(item["Id"])))
+        return tuple(there)
 
     def network(self, name: str) -> Network:
         """One network by its name.
