@@ -110,11 +110,12 @@ def find(
         run.console.json({"source": site.name, **_document(found, following)})
         return ExitCode.DONE
     gone = found.vanished
-    who = f"transaction {gone.transaction}" if gone.transaction else "one of a few transactions"
-    run.console.ok(
-        f"{who}, committed at {gone.at:%Y-%m-%d %H:%M:%S.%f} UTC, left {gone.rows_after} of "
-        f"{gone.rows_before} rows"
-    )
+    at = f"{gone.at:%Y-%m-%d %H:%M:%S.%f} UTC"
+    if gone.transaction:
+        who = f"transaction {gone.transaction}, committed at {at},"
+    else:
+        who = f"something committed after {gone.before:%Y-%m-%d %H:%M:%S.%f} and by {at}"
+    run.console.ok(f"{who} left {gone.rows_after} of {gone.rows_before} rows")
     run.console.info(f"{len(found.probes)} moments were looked at, in a sandbox")
     run.console.info(f"as they were right before: {following}")
     return ExitCode.DONE

@@ -12,7 +12,7 @@ from tests.disks import small_disk
 from tests.docker.engine import Engine
 from tests.docker.house import House
 from tests.docker.pitr import REPOSITORY, archiving_house, configure, inside
-from tests.support import wait_until
+from tests.support import Completed, wait_until
 
 pytestmark = pytest.mark.slow
 DATA = "/var/lib/postgresql/data"
@@ -45,6 +45,8 @@ def home(
 def dropped(home: House) -> dict[str, Any]:
     """The repository takes nothing until WAL was dropped; then it works again."""
     before = _now(home)
+    for title in ("in the hole", "behind it"):
+        home.database.psql(f"INSERT INTO public.archon_projects (title) VALUES ('{title}')")
     _write(home, 1)
     _archived(home)
     inside(home, "chmod", "-R", "a-w", f"{REPOSITORY}/archive")
@@ -52,6 +54,7 @@ def dropped(home: House) -> dict[str, Any]:
     wait_until(lambda: _stat(home, "failed_count") != "0", 60, "archiving fails")
     early, room = home.run("alert", "--json").ended(7).json, _free(home)
     lost = _now(home)
+    _delete(home, "in the hole")
     count = int(_stat(home, "archived_count"))
     _write(home, 16)
     wait_until(lambda: int(_stat(home, "archived_count")) >= count + 8, 60, "WAL is dropped")
@@ -108,6 +111,37 @@ def test_what_was_dropped_is_a_hole_until_the_next_backup(
     assert gap["until"] <= listed.json["latest"]
     refused = home.run("pitr.restore", "--time", dropped["lost"]).ended(3)
     assert f"nothing is restored up to {gap['until']}" in refused.stderr
+
+
+def test_a_search_looks_on_both_sides_of_a_hole(home: House, dropped: dict[str, Any]) -> None:
+    home.run("pitr.backup", "--type", "incr").ok()
+    (gap,) = home.run("pitr.list", "--json").ok().json["gaps"]
+    _write(home, 1)
+    _delete(home, "behind it")
+    _write(home, 1)
+    found = _find(home, "behind it").ok().json
+    assert found["transaction"] is not None
+    assert _at(gap["until"]) < _at(found["at"])
+    found = _find(home, "in the hole").ok()
+    assert "cannot be told nearer: WAL is missing between" in found.stderr
+    assert found.json["transaction"] is None
+    before, at = _at(found.json["before"]), _at(found.json["at"])
+    assert _at(gap["since"]) <= before < at <= _at(gap["until"])
+    looked = _find(home, "in the hole", "--since", dropped["lost"]).ended(3)
+    assert f"nothing is restored up to {gap['until']}" in looked.json["error"]["message"]
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _find(home: House, title: str, *more: str) -> Completed:
+    where = f"title = '{title}'"
+    return home.run("pitr.find", "--table", "archon_projects", "--where", where, *more, "--json")
+
+
+def _delete(home: House, title: str) -> None:
+    home.database.psql(f"DELETE FROM public.archon_projects WHERE title = '{title}'")
 
 
 def _write(home: House, segments: int) -> None:

@@ -165,14 +165,22 @@ def require_reached(site: Site, room: Room, stock: Stock, aim: Aim) -> None:
     """
     if aim.stop.kind == "name" or aim.latest is not None or stock.last_wal is None:
         return
-    pg_waldump = room.inside.program("pg_waldump")
-    found = restorable(
-        room.backrest, pg_waldump, stock, segment_bytes(room.inside.control()), site.run_id
-    )
+    found = restored_window(site, room, stock)
     if aim.moment is None:
         _say_broken(site, found)
     elif found.hole_at(aim.moment) or (found.latest is not None and aim.moment >= found.latest):
         raise OutsideError(aim.moment, found)
+
+
+def restored_window(site: Site, room: Room, stock: Stock) -> Window:
+    """The times that can be restored, as a sandbox sees them that has files.
+
+    Raises:
+        OpsError: the archive cannot be read.
+    """
+    pg_waldump = room.inside.program("pg_waldump")
+    wal_bytes = segment_bytes(room.inside.control())
+    return restorable(room.backrest, pg_waldump, stock, wal_bytes, site.run_id)
 
 
 class OutsideError(PreconditionError):

@@ -6,18 +6,26 @@ sandbox only replays more WAL; back it takes most of its files as they are, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from archon_ops.actions.pitr.aim import OutsideError, course, moment_of, newest
+from archon_ops.actions.pitr.aim import (
+    OutsideError,
+    course,
+    moment_of,
+    newest,
+    restored_window,
+)
 from archon_ops.actions.pitr.branch import along
 from archon_ops.actions.pitr.rooms import require_usable, sandbox
 from archon_ops.actions.recording import Recording, recorded
 from archon_ops.actions.rescue.planning import Request as RescueRequest
 from archon_ops.errors import OpsError, UsageError
-from archon_ops.model.pitr.labels import Label
+from archon_ops.model.pitr.gaps import Hole
+from archon_ops.model.pitr.labels import Label, Window
 from archon_ops.model.pitr.recovery import Stop, at_time
-from archon_ops.model.pitr.search import Probe, Vanished, between, fractions, vanished
+from archon_ops.model.pitr.search import Probe, Vanished, beside, between, fractions, vanished
 from archon_ops.model.pitr.stock import Stock
 from archon_ops.postgres.expression import counted
 from archon_ops.postgres.pitr.sandbox import Room
@@ -105,8 +113,8 @@ def _first(seeker: _Seeker, last: Probe, since: datetime | None) -> Probe:
     if first.rows > last.rows:
         return first
     if since is None:
-        for fraction in fractions(_LOOKS):
-            probe = seeker.look_at(begin + (last.at - begin) * fraction)
+        for moment in seeker.moments(begin, last.at):
+            probe = seeker.look_at(moment)
             if probe.rows > last.rows:
                 return probe
     if not seeker.existed:
@@ -125,6 +133,9 @@ def _first(seeker: _Seeker, last: Probe, since: datetime | None) -> Probe:
 def _narrowed(run: Recording, seeker: _Seeker, good: Probe, last: Probe) -> Found:
     gone = last
     while (middle := between(good, gone)) is not None and len(seeker.probes) < _MOST_PROBES:
+        if (hole := seeker.hole_at(middle)) and (middle := beside(good, gone, hole)) is None:
+            run.site.report.warn(f"it cannot be told nearer: {hole.gap.text}")
+            break
         probe = seeker.look_at(middle)
         if probe.rows > last.rows:
             good = probe
@@ -153,9 +164,27 @@ class _Seeker:
         self._where = request.where
         self._position: datetime | None = None
         self._restored = False
+        self._window = Window(None, None)
+
+    def hole_at(self, moment: datetime) -> Hole | None:
+        """What cannot be restored around a moment; None where it can."""
+        return self._window.hole_at(moment)
+
+    def moments(self, begin: datetime, end: datetime) -> Iterator[datetime]:
+        """Where to look for rows that came and went: right before missing WAL, then anywhere."""
+        edges = (hole.last_before for hole in self._window.holes)
+        yield from (edge for edge in edges if edge and begin < edge < end)
+        spread = (begin + (end - begin) * fraction for fraction in fractions(_LOOKS))
+        yield from (moment for moment in spread if not self.hole_at(moment))
 
     def look_at(self, moment: datetime) -> Probe:
-        """How many of the rows there were at a moment."""
+        """How many of the rows there were at a moment.
+
+        Raises:
+            PreconditionError: WAL is missing, so that it cannot be restored.
+        """
+        if self.hole_at(moment):
+            raise OutsideError(moment, self._window)
         return self.look(at_time(moment, self.stock.timeline), moment)
 
     def look(self, stop: Stop, moment: datetime | None) -> Probe:
@@ -166,6 +195,8 @@ class _Seeker:
             moment: UTC; None for the end of the archive.
         """
         told = self._go_to(stop, moment)
+        if not self.probes:
+            self._window = restored_window(self._site, self._room, self.stock)
         stopped = self._room.recover(**told)
         found = self._count()
         self.existed = self.existed or found is not None

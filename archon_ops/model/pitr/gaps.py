@@ -6,11 +6,14 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from archon_ops.model.pitr.wal import is_segment, segment_number
 
 _ARCHIVED = re.compile(r"\b([0-9A-F]{24})-[0-9a-f]{40}")
+
+
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,15 @@ class Hole:
     since: datetime | None
     until: datetime | None
 
+    @property
+    def last_before(self) -> datetime | None:
+        """The last moment before it that can be restored."""
+        # A recovery stops at a commit behind its moment: the last one itself has none.
+        return self.since - _TICK if self.since else None
+
     def holds(self, moment: datetime) -> bool:
         """Whether a moment is one of them."""
-        # A recovery stops at a commit behind its moment: the last one itself has none.
-        after = self.since is None or moment >= self.since
+        after = self.last_before is None or moment > self.last_before
         return after and (self.until is None or moment < self.until)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from archon_ops.model.pitr.gaps import Hole
 from archon_ops.model.pitr.recovery import Stopped
 
 _TICK = timedelta(microseconds=1)
@@ -66,6 +67,23 @@ def between(good: Probe, gone: Probe) -> datetime | None:
         return None
     # It shows at least the first of the commits in between, and hides at least the last.
     return first + (last - first) // 2
+
+
+def beside(good: Probe, gone: Probe, hole: Hole) -> datetime | None:
+    """The next moment to look at where WAL is missing in the middle; None where none is left.
+
+    Args:
+        good: the latest look that saw the rows.
+        gone: the earliest that did not.
+        hole: the moments that nobody can look at.
+    """
+    behind, before = hole.until, hole.last_before
+    # Each is worth a look as long as that tells more than is known.
+    if behind and good.at < behind < gone.at and behind < gone.last_seen:
+        return behind
+    if before and good.at < before < gone.at and good.first_unseen <= before:
+        return before
+    return None
 
 
 def vanished(good: Probe, gone: Probe) -> Vanished:
