@@ -26,8 +26,8 @@ from tests.support import require
 
 pytestmark = pytest.mark.xdist_group("s3")
 MB = 1 << 20
-# Of more than one part on S3, and no multiple of anything.
-LARGE = os.urandom(8 * MB + 13)
+# Of more than one part on S3, and no multiple of anything. Other content ends otherwise.
+LARGE = os.urandom(8 * MB + 12) + b"!"
 numbers = itertools.count()
 
 
