@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import stat
@@ -43,13 +44,15 @@ def fresh(cluster: Path) -> Iterator[Path]:
         A short path to the cluster; its parent is the socket folder.
     """
     sweep(cluster)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_base()))
+    folder = Path(_base()) / f"{_PREFIX}{secrets.token_hex(4)}"
+    # Recorded before it is made: whoever is killed in between leaves no folder that nobody knows.
+    record = os.open(cluster / "socket", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(record, "w") as file:
+        file.write(str(folder))
+    folder.mkdir(mode=0o700)
     try:
         short = folder / "home"
         short.symlink_to(cluster, target_is_directory=True)
-        record = os.open(cluster / "socket", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(record, "w") as file:
-            file.write(str(folder))
         yield short
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
