@@ -16,13 +16,14 @@ def test_restores_are_measured_against_pg_restore(empty_installation: Installati
     ).ok()
     ratios = {r["what"]: r for r in done.json["ratios"]}
     whole = ratios["wall time, inv restore --scope database / pg_restore"]
-    assert whole["ratio"] == pytest.approx(
-        float(whole["ours"].split()[0]) / float(whole["theirs"].split()[0]), rel=0.05
-    )
+    ours, theirs = (float(whole[whose].split()[0]) for whose in ("ours", "theirs"))
+    rounded = 0.005  # both are told to a hundredth of a second
+    least, most = (ours - rounded) / (theirs + rounded), (ours + rounded) / (theirs - rounded)
+    assert least <= whole["ratio"] <= most
     assert (whole["limit"], whole["within"]) == ("1.00", whole["ratio"] <= 1)
     in_place = "database, in place with its safety backup"
     assert ratios[f"wall time, inv restore --scope {in_place} / pg_restore"]["limit"] == "-"
-    assert 0 < float(ratios[f"undo, scope {in_place}"]["ours"].split()[0]) < 10
+    assert 0 < float(ratios[f"undo, scope {in_place}"]["ours"].split()[0]) < 100
     assert list((empty_installation.root / ".archon").glob("bench-*")) == []
 
 
