@@ -59,7 +59,7 @@ class Terminal:
             capture_output=True,
             encoding="utf-8",
             check=True,
-            timeout=20,
+            timeout=120,
         )
         return done.stdout
 
@@ -84,9 +84,18 @@ class Terminal:
         lines = self.tmux("capture-pane", "-p", *args).splitlines()
         return "".join(f"{line.rstrip()}\n" for line in lines)
 
-    def wait(self, text: str) -> str:
-        wait_until(lambda: text in self.shown(), 30, f"{text!r} in\n{self.shown()}")
-        return self.shown()
+    def wait(self, *texts: str) -> str:
+        """The screen once all of these stand in it, wherever lines end: it is drawn bit by bit."""
+        seen = ""
+
+        def drawn() -> bool:
+            nonlocal seen
+            seen = self.shown()
+            flowing = " ".join(seen.split())
+            return all(text in seen or text in flowing for text in texts)
+
+        wait_until(drawn, 60, f"{texts!r} in\n{self.shown()}")
+        return seen
 
     def resize(self, columns: int, rows: int) -> None:
         self.tmux("resize-window", "-x", str(columns), "-y", str(rows))
@@ -148,13 +157,12 @@ display_name = "Local AI Platform"
 
 def test_the_documents_picture_with_two_sources(house: Installation, terminal: Terminal) -> None:
     terminal.start(house, "--refresh", "1")
-    shown = terminal.wait("Overall")
-    assert shown.startswith(PICTURE)
-    assert f"[WARN] {ALERT}" in terminal.wait("[WARN]")
+    wait_until(lambda: terminal.shown().startswith(PICTURE), 60, f"{PICTURE}: {terminal.shown()}")
+    terminal.wait(f"[WARN] {ALERT}")
     log = (house.root / "monitoring.log").read_text()
     assert log.endswith(f"[WARNING] {ALERT.replace(': ', ': WARNING - ', 1)}\n")
-    coloured = next(line for line in terminal.shown("-e").splitlines() if "2.3h ago" in line)
-    assert "\x1b[38;5;" in coloured or "\x1b[32m" in coloured
+    coloured = [line for line in terminal.shown("-e").splitlines() if "2.3h ago" in line]
+    assert "\x1b[38;5;" in coloured[0] or "\x1b[32m" in coloured[0]
 
 
 @pytest.mark.slow
@@ -163,11 +171,10 @@ def test_its_keys(house: Installation, terminal: Terminal, server: Web) -> None:
     terminal.wait("Overall")
     asked = len(server.asked)
     terminal.press("r")
-    wait_until(lambda: len(server.asked) > asked, 10, "a look at the press of r")
+    wait_until(lambda: len(server.asked) > asked, 60, "a look at the press of r")
     terminal.press("l")
-    shown = terminal.wait("Drills, verifications and failures")
-    assert "archon_postgres-20251214_022448.dump" in shown
-    assert "457.4 KB ██████" in shown
+    dump = "archon_postgres-20251214_022448.dump"
+    terminal.wait("Drills, verifications and failures", dump, "457.4 KB ██████")
     terminal.press("Escape")
     terminal.wait("Overall")
     terminal.press("1")
@@ -184,15 +191,13 @@ def test_narrow_terminals_and_an_api_that_goes_away(
     terminal.start(house, "--refresh", "1")
     terminal.wait("Overall")
     terminal.resize(24, 40)
-    wait_until(lambda: terminal.shown().startswith("┌───────────────────┐\n"), 10, "a narrow box")
+    wait_until(lambda: terminal.shown().startswith("┌───────────────────┐\n"), 60, "a narrow box")
     server.answers[STATUS] = Answer(b"<html>", kind="text/html")
     terminal.resize(100, 40)
-    shown = terminal.wait("API unavailable")
-    assert "it answers HTML, not JSON" in " ".join(shown.split())
-    terminal.wait("⚪ Some Unavailable")
-    assert "[WARN] Local AI Platform: API unavailable" in terminal.wait("[WARN] Local")
+    terminal.wait("API unavailable", "it answers HTML, not JSON", "⚪ Some Unavailable")
+    terminal.wait("[WARN] Local AI Platform: API unavailable")
     os.kill(terminal.pids[0], signal.SIGTERM)
-    assert "stopped by SIGTERM" in terminal.wait("ended with 143")
+    terminal.wait("ended with 143", "stopped by SIGTERM")
 
 
 def test_no_color(house: Installation, terminal: Terminal) -> None:

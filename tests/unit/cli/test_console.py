@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -116,8 +117,10 @@ class Terminal:
     def __init__(self) -> None:
         self.master, self.slave = pty.openpty()
         self.seen = ""
+        # What is read may end in the middle of a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
-    def until(self, found: Callable[[str], bool], seconds: float = 20) -> str:
+    def until(self, found: Callable[[str], bool], seconds: float = 120) -> str:
         """Read until something is seen, or nothing more comes."""
         deadline = time.monotonic() + seconds
         while not found(self.seen) and time.monotonic() < deadline:
@@ -127,7 +130,7 @@ class Terminal:
                 read = os.read(self.master, 4096)
             except OSError:  # Linux says so when the other side is closed
                 break
-            self.seen += read.decode()
+            self.seen += self._decoder.decode(read)
         return self.seen
 
     def close(self) -> None:
@@ -154,7 +157,7 @@ def test_the_target_is_typed_exactly(
     run = start("wreck", stdin=end, stderr=end, start_new_session=True, preexec_fn=_controlling)
     assert "PLAN: wreck demo" in screen.until(lambda seen: "to go on: " in seen)
     os.write(screen.master, answer.encode())
-    assert run.wait(30) == code
+    assert run.wait(120) == code
     assert run.stdout is not None
     assert ("wrecked" in run.stdout.read()) == (code == 0)
     if code == 3:
@@ -177,7 +180,7 @@ def test_colour_only_where_it_is_welcome(
 ) -> None:
     run = start("level", env=env, stdout=screen.slave, stderr=screen.slave)
     seen = screen.until(lambda seen: "12345" in seen)
-    assert run.wait(30) == 6
+    assert run.wait(120) == 6
     assert ("\x1b[32m✓" in seen) == coloured
     assert "12345" in seen
     assert "[2Jname" in seen
