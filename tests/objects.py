@@ -121,4 +121,4 @@ def azurite(program: str) -> Iterator[Azurite]:
             yield Azurite(f"http://127.0.0.1:{port}/{ACCOUNT}")
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)

@@ -101,7 +101,7 @@ def running() -> Iterator[S3Server]:
             yield S3Server(f"http://127.0.0.1:{port}")
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 @dataclass(frozen=True)

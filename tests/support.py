@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -47,14 +48,28 @@ def _temporary() -> str:
     Either way the path is short, as a socket's has to be.
     """
     roomy = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
-    return str(_MEMORY) if roomy else tempfile.gettempdir()
+    return str(_MEMORY) if roomy and _available() > _ENOUGH else tempfile.gettempdir()
 
 
-TMP = _temporary()
+def _available() -> int:
+    """Bytes of memory that are to be had: a file system in memory may be larger than that."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(found.split()[1]) << 10
+    return 0
+
+
+# Workers have that of whoever started them (conftest.py): what is free changes meanwhile.
+TMP = os.environ.get("PYTEST_DEBUG_TEMPROOT") or _temporary()
 
 # What a person's shell may hold, and no test may depend on.
 _NOT_OURS = ("ARCHON_", "PG", "ENCRYPTION_KEY", "SUPABASE_SERVICE_KEY", "NO_COLOR")
 _POLL_SECONDS = 0.02
+# A program whose parent was killed ends by itself, and not at once.
+_ENDING_SECONDS = 10
+_FIRST_PORT, _PORTS, _WORKERS = 12_000, 200, 100
+_given: set[int] = set()
 # Limits are for what never comes; on a machine that does much else at once, all takes longer.
 _SLACK = 3
 
@@ -81,9 +96,23 @@ def wait_until(holds: Callable[[], object], timeout: float, what: str) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.create_server(("", 0)) as free:
-        return int(free.getsockname()[1])
+    """A TCP port of this machine that nobody listens on, and that nobody is given meanwhile.
+
+    Who asks the system for any port is given one from 32768 on: ours lie below, and each worker
+    has some of its own.
+    """
+    first = _FIRST_PORT + _PORTS * (_worker() % _WORKERS)
+    while True:
+        port = random.randrange(first, first + _PORTS)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            if port not in _given:
+                _given.add(port)
+                return port
+
+
+def _worker() -> int:
+    """Number of this worker of pytest's; 0 where there are none."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw") or 0)
 
 
 def answers(port: int) -> bool:
@@ -123,7 +152,7 @@ def new_database(server: Server, name: str = "test") -> Iterator[Connection]:
             databases.drop(admin, name)
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a temporary file is not one with which Python tries a folder out.
 
     `tempfile` writes "blat" under a bare random name before it uses a folder for the first time,
@@ -295,7 +324,7 @@ class Installation:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=120 * _SLACK,
             check=False,
             pass_fds=[fd],
         )
@@ -390,11 +419,13 @@ class Installation:
         """End and remove everything; fails if something was left running, or lying about."""
         for name in ("archon.toml", ".env"):  # a test may have left a malformed one
             (self.root / name).unlink(missing_ok=True)
-        for spawned in self._spawned:
-            spawned.kill()
+        killed = [one for one in self._spawned if one.kill().returncode == -signal.SIGKILL]
         with self._temporary_here():
             self.site().cluster.remove()
-        left = [*self._processes(), *map(str, filter(_is_ours, self.temporary.iterdir()))]
+        end = time.monotonic() + (_ENDING_SECONDS if killed else 0)
+        while self._processes() and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+        left = [*self._processes(), *map(str, filter(is_ours, self.temporary.iterdir()))]
         for pid in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -406,7 +437,8 @@ class Installation:
         found: dict[int, str] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                said = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                words = said.decode(errors="replace").strip()
                 where = (folder / "cwd").readlink()
                 if str(self.root) in words or where.is_relative_to(self.root):
                     found[int(folder.name)] = words

@@ -91,7 +91,7 @@ def before(behind: str, host: str) -> Iterator[Tls]:
                 yield Tls(host, port, folder / "ca.crt")
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(60)
 
 
 def _certificates(folder: Path, host: str) -> None:

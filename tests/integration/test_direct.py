@@ -23,7 +23,7 @@ from archon_ops.postgres.scope import Scope
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.tools import SERVER_PROGRAMS, local_tools, wheel_tools
 from tests.direct import DATABASE, SOURCE, Direct, Host, error_of, hosting
-from tests.support import TMP, Completed, require, wait_until
+from tests.support import TMP, Completed, answers, free_port, require, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -133,8 +133,7 @@ def test_a_role_that_may_not_create_databases_is_told_the_missing_right(
 
 
 def test_an_unreachable_server(host: Host, direct: Direct) -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     direct.configure(f"postgresql://postgres@127.0.0.1:{port}/{DATABASE}")
     with direct.unharmed():
         for command in (
@@ -266,8 +265,7 @@ def pooler(host: Host, mode: str) -> Iterator[int]:
     """A pgbouncer before the server; gives its port."""
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     require(program, "the package pgbouncer")
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgb-", dir=TMP) as folder:
         config = Path(folder) / "pgbouncer.ini"
         config.write_text(
@@ -281,17 +279,11 @@ def pooler(host: Host, mode: str) -> Iterator[int]:
         with (Path(folder) / "log").open("wb") as log:
             running = subprocess.Popen(argv, stdout=log, stderr=log)
         try:
-            wait_until(lambda: _listens(port), 20, "pgbouncer")
+            wait_until(lambda: answers(port), 20, "pgbouncer")
             yield port
         finally:
             running.terminate()
-            running.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+            running.wait(60)
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import websocket
 
-from tests.support import CHECKOUT, Installation, Spawned, require, wait_until
-from tests.web import free_port
+from tests.support import CHECKOUT, Installation, Spawned, free_port, require, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ class Page:
     """A tab of a running Chromium, driven through its own protocol."""
 
     def __init__(self, address: str) -> None:
-        self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
+        self._socket = websocket.create_connection(address, timeout=180, suppress_origin=True)
         self._count = 0
 
     def do(self, method: str, **params: Any) -> Any:
@@ -108,7 +107,7 @@ def laboratory(installation: Installation) -> Iterator[str]:
 def kernel_is_ready(address: str) -> bool:
     """Whether the notebook's kernel waits for cells, and the page is connected to it."""
     server, token = address.partition("/lab/")[0], address.split("token=")[1]
-    with urllib.request.urlopen(f"{server}/api/sessions?token={token}", timeout=30) as answer:  # noqa: S310 - our own server
+    with urllib.request.urlopen(f"{server}/api/sessions?token={token}", timeout=120) as answer:  # noqa: S310 - our own server
         kernels = [session["kernel"] for session in json.load(answer)]
     return any(k["execution_state"] == "idle" and k["connections"] for k in kernels)
 
@@ -124,14 +123,14 @@ def chromium(folder: Path) -> Iterator[Page]:
         port = folder / "profile" / "DevToolsActivePort"
         wait_until(lambda: port.exists() and port.read_text().strip(), 60, "Chromium listens")
         where = f"http://127.0.0.1:{port.read_text().split()[0]}/json/list"
-        with urllib.request.urlopen(where, timeout=30) as answer:
+        with urllib.request.urlopen(where, timeout=120) as answer:
             tabs = json.load(answer)
         page = Page(next(t for t in tabs if t["type"] == "page")["webSocketDebuggerUrl"])
         with contextlib.closing(page):
             yield page
     finally:
         popen.terminate()
-        popen.wait(30)
+        popen.wait(120)
 
 
 def test_every_widget_changes_what_is_shown(installation: Installation, tmp_path: Path) -> None:
