@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from archon_ops.errors import PreconditionError
 from archon_ops.postgres.cluster import Cluster
@@ -23,6 +24,12 @@ from tests.support import TMP, Installation, require, server_at
 
 # The folders of `tmp_path` lie beside our own: files are moved from one to the other.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", TMP)
+
+# The same examples in every run, and however slow the machine is.
+settings.register_profile(
+    "ours", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ours")
 
 # What the engine has once, under the name of the document: one worker has it, and none waits.
 _NAMED = {"archon_stack", "compose_projects", "fresh_supabase", "service_container", "supabase"}

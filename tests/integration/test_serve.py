@@ -63,7 +63,7 @@ class Service:
     def get(self, path: str, status: int = 200) -> Any:
         try:
             url = f"{self.base}{path}"
-            with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - ours
+            with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310 - ours
                 code, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             code, body = error.code, error.read()
@@ -110,7 +110,9 @@ def test_the_documents_three_answers(service: Service, module_installation: Inst
     assert newest["path"] == str(module_installation.latest_dump())
     health = service.get("/api/backup/health")
     _begins_with(health, HEALTH)
-    assert health["message"] == status["health_message"]
+    # Between the two a tenth of an hour may have begun.
+    later = service.get("/api/backup/status")["health_message"]
+    assert health["message"] in (status["health_message"], later)
 
 
 def test_status_and_list_are_those_of_the_commands(
@@ -135,7 +137,7 @@ def test_the_service_itself(service: Service) -> None:
     assert {"/api/backup/status", "/api/backup/list", "/api/backup/health"} <= set(paths)
     assert {method for path in paths.values() for method in path} == {"get"}
     url = f"{service.base}/docs"
-    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310 - ours
         page = answer.read().decode()
     assert "<code>disk_usage_percent</code>" in page
     assert re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page) == []
@@ -143,7 +145,7 @@ def test_the_service_itself(service: Service) -> None:
 
 def test_metrics_are_those_of_the_watched_sources(service: Service) -> None:
     url = f"{service.base}/metrics"
-    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310 - ours
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         text = answer.read().decode()
     assert 'archon_backup_health{archon_backup_health="healthy",source="demo"} 1.0' in text
@@ -165,14 +167,20 @@ def test_a_taken_port_and_bad_addresses(
 def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("schemathesis")
     require(program.exists(), "schemathesis of the extra `test`")
+    what = ("--checks", "all", "-n", "20")
+    # The same questions in every run, and however slow the machine is.
+    steady = ("--generation-deterministic", "--suppress-health-check", "all")
     done = subprocess.run(
-        [str(program), "run", f"{service.base}/openapi.json", "--checks", "all", "-n", "20"],
+        [
+            *(str(program), "run", f"{service.base}/openapi.json"),
+            *(*what, *steady, "--request-timeout", "120"),
+        ],
         cwd=tmp_path,
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=180,
+        timeout=540,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
     assert "Tested: 5" in done.stdout
@@ -187,7 +195,7 @@ def test_it_can_be_mounted_in_another_application(module_installation: Installat
         thread.start()
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/backup/status"
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=120) as answer:
                 _begins_with(json.load(answer), STATUS)
         finally:
             server.should_exit = True
