@@ -48,7 +48,7 @@ def in_chromium(page: Path, folder: Path) -> Opened:
         [str(browser), *_FLAGS, *own, page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=360,
         check=True,
     )
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -285,7 +285,7 @@ class Direct:
         text = "\n".join(
             [
                 "[deadlines]",
-                "connect = 5",
+                "connect = 10",
                 "lock = 2",
                 "stall = 20",
                 f"[sources.{SOURCE}]",

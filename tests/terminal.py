@@ -14,7 +14,7 @@ from tests.support import Installation
 
 # What every command that destroys something asks in the end.
 ASKED = " to go on: "
-_SECONDS = 240
+_SECONDS = 360
 
 
 def typed(

@@ -153,7 +153,7 @@ def test_by_hand_the_cells_leave_sealed_evidence_too(installation: Installation)
         [sys.executable, "-c", "\n".join(cells)],
         cwd=elsewhere,
         env=installation.environment({"ARCHON_OPS_LAB_ROOT": str(installation.root)}),
-        timeout=120,
+        timeout=360,
         check=True,
     )
     (run,) = installation.run("evidence", "--json").ok().json["runs"]

@@ -39,10 +39,12 @@ def things(database: Connection) -> Relation:
     return relations(database)["public", "things"]
 
 
-def keys(server: Server, connection: Connection, things: Relation, where: str) -> list[str]:
+def keys(
+    server: Server, connection: Connection, things: Relation, where: str, timeout: float = 60
+) -> list[str]:
     """Check an expression and evaluate it, as a rescue does."""
     tables_read(connection, things, where)
-    return sorted(key for (key,) in matching(server, NAME, things, where, timeout=2))
+    return sorted(key for (key,) in matching(server, NAME, things, where, timeout=timeout))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,6 @@ def test_what_is_none_or_would_do_harm(
     postgres_18: Server, database: Connection, things: Relation, where: str
 ) -> None:
     with pytest.raises(UsageError):
-        keys(postgres_18, database, things, where)
+        keys(postgres_18, database, things, where, timeout=2)
     rows = database.execute("SELECT count(*) FROM public.things").fetchone()
     assert rows == (2,)

@@ -194,7 +194,7 @@ def test_odd_names(db: Connection, name: str) -> None:
     db.execute(sql.SQL("INSERT INTO {0}.{0} VALUES ('x')").format(named))
     (found,) = read(db).values()
     assert (found.schema, found.table, name in found.columns, found.rows) == (name, name, True, 1)
-    (position,) = sequences(db, Scope(), timeout=10)
+    (position,) = sequences(db, Scope(), timeout=60)
     assert (position.schema, position.owner_max) == (name, 1)
 
 
@@ -254,7 +254,7 @@ def test_what_is_left_out(db: Connection) -> None:
     assert set(read(db)) == {"public.t", "public.unlogged", "other.t"}
     assert set(read(db, Scope(schemas=("other",)))) == {"public.t", "public.unlogged"}
     assert set(read(db, Scope(tables=(("other", "t"),)))) == {"public.t", "public.unlogged"}
-    positions = sequences(db, Scope(schemas=("other",)), timeout=10)
+    positions = sequences(db, Scope(schemas=("other",)), timeout=60)
     assert [position.name for position in positions] == ["public.t_a_seq"]
 
 
@@ -263,12 +263,12 @@ def test_sequences(db: Connection) -> None:
     db.execute("CREATE TABLE public.t (a serial, b int GENERATED ALWAYS AS IDENTITY)")
     db.execute("INSERT INTO public.t DEFAULT VALUES")
     db.execute("INSERT INTO public.t (a) VALUES (50)")
-    found = {p.sequence: p for p in sequences(db, Scope(), timeout=10)}
+    found = {p.sequence: p for p in sequences(db, Scope(), timeout=60)}
     assert (found["free"].last_value, found["free"].owner_max) == (None, None)
     assert (found["t_a_seq"].last_value, found["t_a_seq"].owner_max) == (1, 50)
     assert (found["t_b_seq"].last_value, found["t_b_seq"].owner_max) == (2, 2)
     db.execute("SELECT nextval('public.free')")
-    assert {p.sequence: p.last_value for p in sequences(db, Scope(), timeout=10)}["free"] == 7
+    assert {p.sequence: p.last_value for p in sequences(db, Scope(), timeout=60)}["free"] == 7
 
 
 def test_sequences_that_count_down_or_around(db: Connection) -> None:
@@ -277,7 +277,7 @@ def test_sequences_that_count_down_or_around(db: Connection) -> None:
     db.execute("CREATE TABLE public.t (a int)")
     db.execute("ALTER SEQUENCE public.down OWNED BY public.t.a")
     db.execute("INSERT INTO public.t VALUES (-1), (-9), (3)")
-    found = {p.sequence: p for p in sequences(db, Scope(), timeout=10)}
+    found = {p.sequence: p for p in sequences(db, Scope(), timeout=60)}
     assert (found["down"].direction, found["down"].owner_max) == (-1, -9)
     assert found["around"].direction == 0
 

@@ -87,7 +87,7 @@ class Debian:
         stepped = ("setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", "--")
         words = (*stepped, *argv) if os.geteuid() == 0 else argv
         done = subprocess.run(
-            words, cwd="/", capture_output=True, text=True, timeout=60, check=False
+            words, cwd="/", capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == 0, done
         return done.stdout

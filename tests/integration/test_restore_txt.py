@@ -55,7 +55,7 @@ def run_by_hand(
         env={"PATH": f"{tools.folder}:/usr/bin:/bin", "LC_ALL": "C", **where},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=360,
         check=False,
     )
     complaints = [

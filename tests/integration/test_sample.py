@@ -25,7 +25,7 @@ MB = 1 << 20
 def _connected(address: Address, database: str) -> Iterator[Connection]:
     conninfo = {"host": address.host, "port": address.port, "user": address.user}
     named = {**conninfo, "dbname": database, "application_name": "archon_ops:test"}
-    with session(named, timeout=10) as connection:
+    with session(named, timeout=60) as connection:
         yield connection
 
 

@@ -28,7 +28,7 @@ inv() { "$PYTHON" -m invoke "$@"; }
 """
 SYSTEMD = """
 /lib/systemd/systemd --user >/run/said 2>&1 &
-for _ in $(seq 100); do [ -S /run/user/0/systemd/private ] && break; sleep 0.1; done
+for _ in $(seq 900); do [ -S /run/user/0/systemd/private ] && break; sleep 0.1; done
 """
 
 
@@ -46,7 +46,7 @@ def inside(installation: Installation, script: str, *namespaces: str) -> Complet
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=360,
         check=False,
     )
     return Completed((script,), done.returncode, done.stdout, done.stderr)

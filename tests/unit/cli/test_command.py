@@ -172,7 +172,7 @@ def test_a_reader_who_goes_away_does_not_stop_the_command(start: Start) -> None:
     assert run.stdout.readline() == "0\n"
     run.stdout.close()
     assert run.stderr.read() == "reached the end\n"
-    assert run.wait(30) == 0
+    assert run.wait(120) == 0
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110

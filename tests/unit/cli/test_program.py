@@ -24,7 +24,7 @@ def run(*argv: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -51,7 +51,7 @@ def test_whoever_reads_the_help_may_stop_early() -> None:
             cwd=ROOT,
             stdout=writing,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         os.close(writing)

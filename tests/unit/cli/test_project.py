@@ -63,7 +63,7 @@ def inv(project: Path, *args: str, **env: str) -> subprocess.CompletedProcess[st
         env={**kept, "PYTHONPATH": path, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

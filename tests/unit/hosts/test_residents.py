@@ -26,7 +26,7 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
     yield made
     for one in made:
         one.kill()
-        one.communicate(timeout=30)
+        one.communicate(timeout=60)
 
 
 def start(
@@ -50,11 +50,11 @@ def test_those_who_work_in_it_are_ended_and_no_others(
     told = start(started, near, f"--config={tmp_path / 'room'}/it.conf")
     others = [start(started, near), start(started, tmp_path), start(started, near, f"{near}/room")]
     end_residents(tmp_path / "room", 20)
-    assert (there.wait(20), told.wait(20)) == (-3, -3)
+    assert (there.wait(60), told.wait(60)) == (-3, -3)
     assert [one.poll() for one in others] == [None, None, None]
 
 
 def test_who_does_not_quit_is_killed(started: list[subprocess.Popen[str]], tmp_path: Path) -> None:
     stubborn = start(started, tmp_path, program=_STUBBORN)
     end_residents(tmp_path, 0.2)
-    assert stubborn.wait(20) == -9
+    assert stubborn.wait(60) == -9

@@ -57,7 +57,7 @@ def _promtool(*args: str, stdin: str = "", cwd: Path | None = None) -> None:
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

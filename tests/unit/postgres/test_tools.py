@@ -52,7 +52,7 @@ def test_server_programs_step_down_when_we_are_root() -> None:
     assert tools.server_argv("initdb", "-V")[0] == expected
     assert tools.server_argv("initdb", "-V")[-2:] == (str(tools.folder / "initdb"), "-V")
     assert tools.argv("psql", "-V") == (str(tools.folder / "psql"), "-V")
-    assert process.run(tools.server_argv("postgres", "-V"), timeout=30).returncode == 0
+    assert process.run(tools.server_argv("postgres", "-V"), timeout=120).returncode == 0
 
 
 def test_a_program_without_the_x_bit_is_not_had(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_same_pages_in_every_process() -> None:
             env={"PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=240,
         ).stdout
         for seed in ("1", "2")
     }

@@ -97,7 +97,7 @@ def test_the_sweep_can_tell_the_living_from_the_dead(tmp_path: Path) -> None:
         path = Path(writer.stdout.readline().strip())
         assert not abandoned(path)
         writer.send_signal(signal.SIGKILL)
-        writer.wait(10)
+        writer.wait(60)
     assert path.exists()
     assert abandoned(path)
     assert not abandoned(tmp_path / "gone")

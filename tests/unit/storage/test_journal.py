@@ -73,8 +73,8 @@ def test_ids_sort_by_time_and_differ(now: datetime) -> None:
 
 
 def test_a_killed_run_is_found_out(journal: Journal) -> None:
-    now = datetime.now(UTC)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        now = datetime.now(UTC)
         killed, own = record(now, child.pid), record(now)
         elsewhere = replace(record(now, 2**22 + 1), host="another-box")
         reused = record(now - timedelta(days=400))  # our pid, long before we began

@@ -211,6 +211,8 @@ def test_gpgs_daemon_starts_only_for_private_keys_and_knows_nothing_of_ours(
     sealed = encrypt(made([keyring], None, Keys(), Keys()), tmp_path)
     assert agents(home) == []
     assert opened(sealed, Keys()) == CONTENT
+    # Whoever began it has ended by then, and may still be there for a moment.
+    wait_until(lambda: len(agents(home)) == 1, 30, "one gpg-agent")
     (agent,) = agents(home)
     told = Path("/proc", agent, "environ").read_bytes()
     assert f"GNUPGHOME={home}".encode() in told
