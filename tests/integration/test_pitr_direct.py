@@ -188,7 +188,7 @@ class Debian:
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                found.append(path.read_bytes().replace(b"\0", b" ").decode())
+                found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         return [line for line in found if f"{self.scratch}/" in line]
 
     def check_nothing_left(self) -> None:
