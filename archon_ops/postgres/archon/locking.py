@@ -13,13 +13,27 @@ import time
 import psycopg
 from psycopg import sql
 
-from archon_ops.postgres.archon.objects import Things, printed
-from archon_ops.postgres.session import Connection, set_local
+from archon_ops.postgres.archon.objects import Things
+from archon_ops.postgres.session import Connection
 
-# One lock, and all locks: shorter than deadlock_timeout (1 s), so that where another transaction
-# and we hold what the other wants, it is ours that gives way.
-_ONE_LOCK_SECONDS = 0.9
-ALL_LOCKS_SECONDS = 1.5
+# All locks together: shorter than deadlock_timeout (1 s), for which whoever holds what we want may
+# have waited for us since the first of them; so it is ours that gives way, and nobody's query ends.
+ALL_LOCKS_SECONDS = 0.8
+# Nothing comes between the locks but the server itself.
+_LOCK = """DO $locks$
+DECLARE
+    began timestamptz := clock_timestamp();
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY {tables}::text[] LOOP
+        PERFORM set_config('lock_timeout', greatest(1, round(
+            {milliseconds} - 1000 * extract(epoch FROM clock_timestamp() - began)
+        )::int) || 'ms', true);
+        EXECUTE 'LOCK TABLE ' || wanted || ' IN ACCESS EXCLUSIVE MODE';
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE lock_not_available USING MESSAGE = SQLERRM, TABLE = wanted;
+END $locks$"""
 
 
 class Held(Exception):  # noqa: N818 - no error: the next attempt learns from it
@@ -39,15 +53,17 @@ def lock_all(connection: Connection, leaving: Things, first: tuple[str, ...]) ->
     began = time.monotonic()
     names = [relation.name for relation in leaving.relations if relation.kind == "TABLE"]
     order = [*(n for n in first if n in names), *(n for n in names if n not in first)]
-    for name in order:
-        left = ALL_LOCKS_SECONDS - (time.monotonic() - began)
-        limit = max(1, round(1000 * min(_ONE_LOCK_SECONDS, left)))
-        set_local(connection, "lock_timeout", f"{limit}ms")
-        table = sql.Composed([sql.Identifier(leaving.schema), sql.SQL("."), printed(name)])
-        try:
-            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-        except psycopg.errors.LockNotAvailable as error:
-            raise Held(name) from error
+    schema = sql.Identifier(leaving.schema).as_string(None)
+    # NAME is as the server prints it, with quotes where it takes them.
+    tables = {f"{schema}.{name}": name for name in order}
+    lock = sql.SQL(_LOCK).format(
+        tables=sql.Literal(list(tables)),
+        milliseconds=sql.Literal(round(1000 * ALL_LOCKS_SECONDS)),
+    )
+    try:
+        connection.execute(lock)
+    except psycopg.errors.LockNotAvailable as error:
+        raise Held(tables[str(error.diag.table_name)]) from error
     return began
 
 
