@@ -91,7 +91,7 @@ def test_the_socket_is_forbidden(empty_installation: Installation) -> None:
             ),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
     assert done.returncode == 3, done
@@ -133,9 +133,9 @@ def test_the_container_restarts_for_ever(
 ) -> None:
     container = things(entrypoint=["/bin/sh", "-c", "exit 1"], restart_policy={"Name": "always"})
 
-    def often() -> bool:  # the engine waits twice as long each time
+    def often() -> bool:  # the engine waits twice as long each time: 13 s then, which is our time
         container.reload()
-        return container.attrs["RestartCount"] >= 6 and container.status == "restarting"
+        return container.attrs["RestartCount"] >= 7 and container.status == "restarting"
 
     wait_until(often, 60, "the container has restarted often")
     _configure(empty_installation, str(container.name))
@@ -177,7 +177,7 @@ def test_the_container_is_killed_while_it_dumps(home: House) -> None:
     assert home.content() == before
     home.database.psql("DROP TABLE public.held")
     home.run("backup").ok()
-    assert home.sessions() == 0
+    wait_until(lambda: home.sessions() == 0, 20, "no session bears our name")
 
 
 def test_the_container_is_killed_while_it_restores(home: House) -> None:
@@ -361,7 +361,7 @@ def test_what_comes_together_with_the_answers_header_is_read(home: House) -> Non
             env=home.installation.environment({"DOCKER_HOST": host}),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
     assert (done.stdout, done.stderr) == ("all of it\n", "")
