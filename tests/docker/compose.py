@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from tests.docker.engine import Engine
 from tests.docker.rootfs import FILES
 from tests.docker.supabase import ENCRYPTION_KEY, ENVIRONMENT, NAME
 
-SUBNET = "172.28.77.0/24"
-_UP_SECONDS = 120
+# Of a range for benchmarks, which no engine gives to a network by itself: each new one takes the
+# next of the engine's own ranges, and this one must be free whatever other workers made.
+SUBNET = "198.18.77.0/24"
+_UP_SECONDS = 600
 _ENV = f"ENCRYPTION_KEY={ENCRYPTION_KEY}\nBACKUP_ON_START=false\n"
 _ENV_EXAMPLE = "ENCRYPTION_KEY=\nBACKUP_ON_START=false\n"
 
@@ -39,6 +42,7 @@ class Projects:
         done = subprocess.run(
             ["docker-compose", *args],  # noqa: S607 - the one on PATH, as people type it
             cwd=project,
+            env={**os.environ, "COMPOSE_HTTP_TIMEOUT": str(_UP_SECONDS)},
             capture_output=True,
             text=True,
             timeout=_UP_SECONDS,
