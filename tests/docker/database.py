@@ -74,7 +74,7 @@ class Database:
             dbname=database or self.name,
             user=user or self.user,
             password=self.password,
-            connect_timeout=5,
+            connect_timeout=60,
             autocommit=True,
             **options,
         )
@@ -177,6 +177,6 @@ def _healthcheck(user: str) -> dict[str, Any]:
     return {
         "test": ["CMD", "pg_isready", "--username", user, "--host", "localhost"],
         "interval": _SECOND,
-        "timeout": 5 * _SECOND,
+        "timeout": 60 * _SECOND,
         "retries": 10,
     }

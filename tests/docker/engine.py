@@ -25,7 +25,8 @@ from tests.support import TMP, require
 LABEL = "archon-ops-test"
 # Names that the document gives to containers; the engine has each of them once.
 FIXED_NAMES = ("supabase-ai-db", "supabase-ai-kong", "archon-server", "archon-mcp", "archon-ui")
-_CALL_SECONDS = 60
+# An image is taken in within one call, and other workers make theirs meanwhile.
+_CALL_SECONDS = 600
 # A whole module of another worker may use the fixed names before it is our turn.
 _NAMES_SECONDS = 1800
 
@@ -111,9 +112,10 @@ class Engine:
         """Nobody but tests may have a container of a fixed name; lets go of the names if so."""
         self.sweep()
         taken = [
-            container["Names"][0].lstrip("/")
+            name.lstrip("/")
             for container in self.client.api.containers(all=True)
             if LABEL not in container["Labels"]
+            for name in container["Names"] or ()  # one that is being removed has none any more
         ]
         foreign = sorted(set(taken) & set(FIXED_NAMES))
         if foreign:

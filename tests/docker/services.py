@@ -30,7 +30,7 @@ MOUNTS = {
     },
 }
 _SECOND = 1_000_000_000
-_ANSWER_SECONDS = 5
+_ANSWER_SECONDS = 60
 _PROBE = "wget -q -O /dev/null http://127.0.0.1:$PORT/health"
 
 
@@ -108,6 +108,6 @@ def _healthcheck() -> dict[str, Any]:
     return {
         "test": ["CMD-SHELL", _PROBE],
         "interval": _SECOND // 2,
-        "timeout": 5 * _SECOND,
+        "timeout": 60 * _SECOND,
         "retries": 3,
     }

@@ -110,7 +110,8 @@ def test_a_cluster_that_does_not_start_goes_again(home: House, before: Before) -
     now, control = home.content(), f"{DATA}/archon_ops/*/kept/global/pg_control"
     bad = home.spawn("undo", "--yes", pause_at="cluster.old-out")
     bad.wait_paused("cluster.old-out", 120)
-    (files,) = home.database.container.client.containers.list(filters={"name": "archon_files"})
+    name = f"archon_files-{home.last().id}"
+    (files,) = home.database.container.client.containers.list(filters={"name": name})
     files.exec_run(["sh", "-c", f"chmod 000 {control}"], user="root")
     bad.go_on()
     done = bad.finish().ended(1)

@@ -17,7 +17,7 @@ def test_setup_follows_an_upgrade(engine: Engine, pg15_image: str, pg17_image: s
     with archiving_house(engine, pg15_image, vectors=False) as old:
         before = old.run("pitr.backup", "--type", "full", "--json").ok().json["label"]
         root, lost = old.installation.root, old.database.container
-        lost.stop()
+        lost.stop(timeout=60)
         volumes = [
             f"{mount['Name']}:{mount['Destination']}"
             for mount in lost.attrs["Mounts"]

@@ -37,7 +37,7 @@ def test_the_docker_lines_bring_the_database_back(
             cwd=home.installation.root / "backups",
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         expected = r'role "\w+" already exists'

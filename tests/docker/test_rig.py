@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 
 import docker.errors
@@ -166,7 +167,7 @@ def test_what_a_killed_session_left_is_swept(engine: Engine, service_image: str)
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     container, network = died.stdout.split()
@@ -187,8 +188,9 @@ def test_a_container_that_is_not_of_the_tests_is_left_alone(
     engine: Engine, service_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "")
-    monkeypatch.setattr("tests.docker.engine.FIXED_NAMES", ("archon-rig-somebody-elses",))
-    foreign = engine.client.containers.create(service_image, name="archon-rig-somebody-elses")
+    name = f"archon-rig-somebody-elses-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setattr("tests.docker.engine.FIXED_NAMES", (name,))
+    foreign = engine.client.containers.create(service_image, name=name)
     try:
         with pytest.raises(pytest.skip.Exception, match="somebody-elses"), engine.fixed_names():
             pass

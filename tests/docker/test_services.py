@@ -66,7 +66,7 @@ def test_a_service_that_stays_unhealthy_is_named(
 ) -> None:
     ill, well = serve(env={"NEVER_HEALTHY": "1"}), serve()
     stand_ins.wait_healthy(well)
-    home = _with(lonely, ill, well, seconds=3)
+    home = _with(lonely, ill, well, seconds=20)
     done = home.run(*RESTORE)
     assert f"{ill.name} did not come back" in done.stderr, done
     assert f"{well.name} is back" in done.stderr
@@ -133,7 +133,7 @@ def test_nothing_starts_without_its_backup(lonely: House, serve: Callable[..., C
     home = _with(lonely, service)
     _ask_for_backup(home)
     home.run("stop").ok()
-    lonely.database.container.stop()
+    lonely.database.container.stop(timeout=60)
     try:
         done = home.run("start", "--quiet").ended(3)
         assert home.served() == {service.name: False}
