@@ -115,12 +115,13 @@ def test_a_damaged_file_is_named(home: House) -> None:
     found = inside(home, "find", f"{REPOSITORY}/backup/archon", "-path", "*F/bundle/1")
     path = found.strip()
     inside(home, "cp", path, KEPT)
-    damage = ("bs=1", "seek=20000", "count=64", "conv=notrunc")
+    damage = ("bs=1", "seek=20000", "count=4096", "conv=notrunc")
     inside(home, "dd", "if=/dev/zero", f"of={path}", *damage)
     done = home.run("pitr.verify").ended(4)
     assert "F/bundle/1" in done.stderr
     inside(home, "cp", KEPT, path)
-    segment = inside(home, "find", f"{REPOSITORY}/archive", "-name", "*000004-*").strip()
+    segments = inside(home, "find", f"{REPOSITORY}/archive", "-name", f"{'?' * 24}-*").split()
+    segment = sorted(segments)[1]  # between two others, however many there are
     inside(home, "mv", segment, SEGMENT)
     done = home.run("pitr.verify").ended(4)
     assert "WAL is missing between" in done.stderr
@@ -225,6 +226,10 @@ def _recovered(home: House, point: str) -> Iterator[Server]:
     ctl = ("/usr/lib/postgresql/17/bin/pg_ctl", "-D", folder)
     inside(home, *ctl, "-w", "-t", "120", "-l", LOG, "-o", options, "start")
     try:
+        # It answers as soon as it is consistent, which may be before it has come to the point.
+        asked = ("/usr/lib/postgresql/17/bin/psql", "-XAt", "-h", "/tmp", "-p", port)  # noqa: S108
+        recovering = ("-c", "SELECT pg_is_in_recovery()", "postgres")
+        wait_until(lambda: inside(home, *asked, *recovering) == "f\n", 60, "it is promoted")
         host, _ = home.database.address
         yield Server(
             kind="container",

@@ -174,7 +174,7 @@ def _damaged_repository(home: House) -> Iterator[None]:
     """A file that every restore reads is not what it was."""
     path = inside(home, "find", f"{REPOSITORY}/backup/archon", "-path", "*F/bundle/1").strip()
     inside(home, "cp", path, KEPT)
-    damage = ("bs=1", "seek=20000", "count=64", "conv=notrunc")
+    damage = ("bs=1", "seek=20000", "count=4096", "conv=notrunc")
     inside(home, "dd", "if=/dev/zero", f"of={path}", *damage)
     try:
         yield

@@ -47,6 +47,9 @@ def home(engine: Engine, pg17_image: str) -> Iterator[House]:
     """An Archon whose WAL is archived."""
     with archiving_house(engine, pg17_image) as made:
         made.database.psql(f"CREATE TABLE {TABLE} (said text PRIMARY KEY)")
+        # WAL is archived when a test says so, and not because a minute is over.
+        made.database.psql("ALTER SYSTEM SET archive_timeout = '1d'")
+        made.database.psql("SELECT pg_reload_conf()")
         yield made
 
 
@@ -109,7 +112,7 @@ def test_what_is_not_on_a_branch_is_refused(home: House, branches: Branches) -> 
         (("--time", "1 second ago", "--timeline", "2"), "the window of timeline 2 is from"),
     ):
         assert says in home.run("pitr.restore", *arguments).ended(3).stderr
-    home.database.container.stop()
+    home.database.container.stop(timeout=60)
     done = home.run("pitr.restore", "--time", "2020-01-01T00:00:00Z").ended(3)
     home.database.container.start()
     home.database.wait_ready()
