@@ -65,15 +65,18 @@ def held_at(installation: Installation, phase: str, lock: str, waits: str) -> It
 
 def tools_of(installation: Installation) -> list[int]:
     """The running pg_restore and its workers, the leader first."""
-    found = []
+    parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().split(b"\0")
             if words[0].endswith(b"pg_restore") and str(installation.backups).encode() in b" ".join(
                 words
             ):
-                found.append(int(folder.name))
-    return sorted(found)
+                parents[int(folder.name)] = int(
+                    (folder / "stat").read_text().split(")")[1].split()[1]
+                )
+    # By whose child it is: process ids begin anew at some time.
+    return sorted(parents, key=lambda pid: parents[pid] in parents)
 
 
 @pytest.mark.parametrize("who", ["the leader", "a worker"])
@@ -109,9 +112,10 @@ def test_a_signal_in_the_middle_of_a_copy(
     with held_at(installation, "restore.data", DATA, "archon_tasks") as spawned:
         spawned.send(how)
         done = spawned.finish().ended(code)
+        # While the lock is still held: they were cancelled there, and not just let go afterwards.
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'archon_ops:%'"
-        ours = "AND pid <> pg_backend_pid()"
-        assert installation.psql(f"{query} {ours}") == "0"
+        ours = f"{query} AND pid <> pg_backend_pid()"
+        wait_until(lambda: installation.psql(ours) == "0", 20, "no session left")
     assert "postgres is as it was" in done.stderr
     assert tools_of(installation) == []
     assert_untouched(installation, before, files)
@@ -140,12 +144,19 @@ def test_a_signal_while_an_undo_switches(installation: Installation) -> None:
 # --- disks ------------------------------------------------------------------------------------
 
 
+def room_for_wal(installation: Installation) -> None:
+    """Begin a new segment of WAL: where the disk is full, it is rows that find no room."""
+    installation.psql("SELECT pg_switch_wal()")
+    installation.psql("SELECT pg_logical_emit_message(true, '', '')")
+
+
 def test_the_servers_disk_is_full(installation: Installation) -> None:
     before, files = installation.content(), backups(installation)
     cluster = installation.site().cluster.folder
     with small_disk(cluster, 250):
         spawned = installation.spawn(*RESTORE, pause_at="restore.data")
         spawned.wait_paused("restore.data")
+        room_for_wal(installation)
         filler = fill(cluster, but=1 << 20)
         spawned.go_on()
         done = spawned.finish().ended(3)
@@ -202,7 +213,9 @@ def test_a_sandbox_whose_disk_fills_while_it_restores(installation: Installation
     with small_disk(sandboxes, 100):
         spawned = installation.spawn("verify", "latest", "--restore")
         wait_until(ready, 60, "the sandbox's server is ready")
+        spawned.send(signal.SIGSTOP)  # however long it takes us to fill the disk
         fill(sandboxes, but=1 << 20)
+        spawned.send(signal.SIGCONT)
         done = spawned.finish().ended(3)
         assert "disk is full" in done.stderr
         assert [p.name for p in sandboxes.iterdir() if p.is_dir()] == []

@@ -12,6 +12,7 @@ import pytest
 from archon_ops.model.proof import Found
 from archon_ops.postgres.server import Server
 from tests.disks import fill, small_disk
+from tests.faults.test_restore_tools import room_for_wal
 from tests.support import Completed, Installation, Spawned, wait_until
 
 RESTORE = ("restore", "latest", "--scope", "archon", "--yes")
@@ -79,7 +80,7 @@ def test_a_signal_while_rows_are_written(
     done = spawned.finish().ended(code)
     assert "Archon's objects are as they were" in done.stderr
     assert running.content() == before
-    assert running.psql(SESSIONS) == ""
+    wait_until(lambda: running.psql(SESSIONS) == "", 20, "no session left")
     running.run(*RESTORE).ok()
     assert [n for n in running.psql(SCHEMAS).splitlines() if "staging" in n] == []
 
@@ -101,6 +102,7 @@ def test_the_servers_disk_is_full(installation: Installation) -> None:
     with small_disk(cluster, 250):
         spawned = installation.spawn(*RESTORE, pause_at="restore.data")
         spawned.wait_paused("restore.data")
+        room_for_wal(installation)
         filler = fill(cluster, but=1 << 20)
         spawned.go_on()
         done = spawned.finish()
