@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -32,10 +33,11 @@ def _kernel(spawned: Spawned) -> int:
     found: list[int] = []
 
     def there() -> bool:
-        children = Path(f"/proc/{spawned.pid}/task").glob("*/children")
-        pids = [int(pid) for path in children for pid in path.read_text().split()]
-        names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        found[:] = [pid for pid, name in names.items() if b"ipykernel_launcher" in name]
+        with contextlib.suppress(OSError):  # threads and processes come and go meanwhile
+            children = Path(f"/proc/{spawned.pid}/task").glob("*/children")
+            pids = [int(pid) for path in children for pid in path.read_text().split()]
+            names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+            found[:] = [pid for pid, name in names.items() if b"ipykernel_launcher" in name]
         return bool(found)
 
     wait_until(there, 30, "the kernel is there")

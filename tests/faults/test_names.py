@@ -161,7 +161,7 @@ def test_the_instructions_quote_every_name(hostile: Installation, tmp_path: Path
             cwd=hostile.backups,
             env={**os.environ, "PATH": f"{stub}:/usr/bin:/bin"},
             capture_output=True,
-            timeout=60,
+            timeout=600,
             check=True,
         )
     assert not list(hostile.backups.rglob(TRACE))

@@ -401,7 +401,7 @@ def test_a_directory_of_another_user(module_installation: Installation, tmp_path
             env=module_installation.environment({"HOME": str(root)}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import psycopg
@@ -13,7 +12,7 @@ import pytest
 from archon_ops.errors import OpsError
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.tools import wheel_tools
-from tests.support import Completed, Installation
+from tests.support import Completed, Installation, wait_until
 from tests.terminal import ASKED, typed
 
 RESTORE = ("restore", "latest", "--scope", "database", "--yes")
@@ -353,10 +352,7 @@ def test_slots_and_a_subscription(running: Installation) -> None:
     )
     workers = """SELECT count(*) FROM pg_stat_activity
                  WHERE datname = 'postgres' AND backend_type LIKE 'logical replication%'"""
-    end = time.monotonic() + 30
-    while running.psql(workers) == "0":
-        assert time.monotonic() < end, "no worker of the subscription"
-        time.sleep(0.05)
+    wait_until(lambda: running.psql(workers) != "0", 60, "a worker of the subscription is there")
     done = running.run(*RESTORE)
     refused(done, 3, "background workers hold postgres", "logical replication", "DISABLE")
     running.psql("ALTER SUBSCRIPTION s DISABLE")
