@@ -20,8 +20,7 @@ from archon_ops.postgres.session import Connection
 # have waited for us since the first of them; so it is ours that gives way, and nobody's query ends.
 ALL_LOCKS_SECONDS = 0.8
 # Nothing comes between the locks but the server itself.
-_LOCK = """DO $locks$
-DECLARE
+_LOCK = """DECLARE
     began timestamptz := clock_timestamp();
     wanted text;
 BEGIN
@@ -33,7 +32,7 @@ BEGIN
     END LOOP;
 EXCEPTION WHEN lock_not_available THEN
     RAISE lock_not_available USING MESSAGE = SQLERRM, TABLE = wanted;
-END $locks$"""
+END"""
 
 
 class Held(Exception):  # noqa: N818 - no error: the next attempt learns from it
@@ -56,10 +55,12 @@ def lock_all(connection: Connection, leaving: Things, first: tuple[str, ...]) ->
     schema = sql.Identifier(leaving.schema).as_string(None)
     # NAME is as the server prints it, with quotes where it takes them.
     tables = {f"{schema}.{name}": name for name in order}
-    lock = sql.SQL(_LOCK).format(
+    locks = sql.SQL(_LOCK).format(
         tables=sql.Literal(list(tables)),
         milliseconds=sql.Literal(round(1000 * ALL_LOCKS_SECONDS)),
     )
+    # A literal as well: no name of a table can end it.
+    lock = sql.SQL("DO {}").format(sql.Literal(locks.as_string(connection)))
     try:
         connection.execute(lock)
     except psycopg.errors.LockNotAvailable as error:
