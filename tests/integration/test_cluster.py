@@ -18,6 +18,7 @@ import pytest
 import archon_ops
 from archon_ops.errors import LockedError, OpsError, PreconditionError
 from archon_ops.hosts import process
+from archon_ops.postgres import socket_folder
 from archon_ops.postgres.cluster import Address, Cluster
 from archon_ops.postgres.tools import wheel_tools
 from tests.support import is_ours
@@ -37,6 +38,15 @@ if sys.argv[2] == "create":
 with cluster.running() as address:
     print(address.host, flush=True)
     sys.stdin.read()
+"""
+# Makes a socket folder and does not get to put anything into it.
+KILLED_RIGHT_AFTER = """
+import os, signal, sys
+from pathlib import Path
+from archon_ops.postgres import socket_folder
+Path.symlink_to = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+with socket_folder.fresh(Path(sys.argv[1])):
+    pass
 """
 NOBODY = 65534
 TMP = "/tmp"  # noqa: S108 - a socket needs a short path
@@ -413,6 +423,15 @@ def test_a_copy_of_a_running_cluster_leaves_the_original_alone(
         assert ask(address, "SELECT 1") == "1"
         copy.remove()
         assert ask(address, "SELECT 1") == "1"
+
+
+def test_a_socket_folder_is_known_before_it_is_there(tmp_path: Path, temporary: Path) -> None:
+    """Whoever is killed right after it was made leaves one that the next user removes."""
+    argv = [sys.executable, "-c", KILLED_RIGHT_AFTER, str(tmp_path)]
+    killed = subprocess.run(argv, check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(temporary.glob("archon-pg-*")) != []
+    socket_folder.sweep(tmp_path)
 
 
 def test_a_deleted_socket_is_replaced(cluster: Cluster) -> None:
