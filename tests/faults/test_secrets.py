@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +20,13 @@ from tests.support import Completed, Installation, require, wait_until
 
 pytestmark = pytest.mark.slow
 
-DSN_WORD = "cana-ry-DSN"
-ENV_WORD = "cana-ry-ENV"
-WRONG_WORD = "cana-ry-WRONG"
-KEY_WORD = "cana-ry-KEY"
-SERVICE_WORD = "cana-ry-SERVICE"
+# Other tests have canaries as well, and their processes run meanwhile.
+_OURS = secrets.token_hex(4)
+DSN_WORD = f"cana-ry-DSN-{_OURS}"
+ENV_WORD = f"cana-ry-ENV-{_OURS}"
+WRONG_WORD = f"cana-ry-WRONG-{_OURS}"
+KEY_WORD = f"cana-ry-KEY-{_OURS}"
+SERVICE_WORD = f"cana-ry-SERVICE-{_OURS}"
 SECRETS = (DSN_WORD, ENV_WORD, WRONG_WORD, KEY_WORD, SERVICE_WORD)
 # As awkward as a password may be for a password file and a connection string.
 DSN_PASSWORD = f"{DSN_WORD}:pa ss\\word'\"%@/$(id)"
@@ -42,13 +45,13 @@ class Watch:
 
     Attributes:
         seen: where a canary was seen.
-        programs: names of the programs that ran meanwhile.
+        programs: names of the tools that the command ran meanwhile.
     """
 
-    def __init__(self, but: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.seen: set[str] = set()
         self.programs: set[str] = set()
-        self._root = str(but).encode()
+        self._root = root
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -71,7 +74,9 @@ class Watch:
                 environment = (process / "environ").read_bytes()
                 if (process / "cmdline").read_bytes() != argv:
                     continue  # it became another program in between, as a command does
-                self.programs.add(Path(words[0].decode(errors="replace")).name)
+                name = Path(words[0].decode(errors="replace")).name
+                if name in TOOLS and (process / "cwd").readlink().is_relative_to(self._root):
+                    self.programs.add(name)
                 self._search(f"environment of {argv!r}", environment)
 
     def _watch(self) -> None:
