@@ -16,7 +16,7 @@ from archon_ops.postgres import direct, embedded, sandbox
 from archon_ops.postgres.cluster import Cluster
 from archon_ops.postgres.server import Server
 from archon_ops.postgres.tools import Tools, local_tools, wheel_tools
-from archon_ops.settings import Settings, SourceSettings
+from archon_ops.settings import BACKUPS, Settings, SourceSettings
 from archon_ops.storage.directory import Directory
 from archon_ops.storage.folders import ensure_folder
 from archon_ops.storage.journal import Journal, new_run_id
@@ -268,7 +268,7 @@ def make_site(settings: Settings, report: Report, backup_dir: Path | None = None
     return Site(
         name=settings.source,
         settings=settings,
-        directory=Directory(folder),
+        directory=Directory(folder, parent_is_ours=folder.parent == settings.path(BACKUPS)),
         report=report,
         run_id=new_run_id(datetime.now(UTC)),
         clock=lambda: datetime.now(UTC),

@@ -23,9 +23,7 @@ from archon_ops.postgres import databases, sandbox
 from archon_ops.postgres.archon import foreign, staging
 from archon_ops.postgres.archon import kept as schemas
 from archon_ops.postgres.server import Server
-from archon_ops.settings import BACKUPS
 from archon_ops.site import Site
-from archon_ops.storage.folders import ensure_folder
 from archon_ops.storage.lock import Lock
 from archon_ops.storage.sweep import sweep
 
@@ -117,8 +115,6 @@ def recorded(site: Site, action: str, *, alone: bool = True) -> Iterator[Recordi
         LockedError: another run holds the directory.
         PreconditionError: the directory cannot be used.
     """
-    if site.directory.path.parent == site.settings.path(BACKUPS):
-        ensure_folder(site.directory.path.parent)  # ours too, where nothing is configured
     site.directory.prepare()
     with contextlib.ExitStack() as held:
         held.enter_context(Lock(site.directory, action, site.settings.deadlines.lock))

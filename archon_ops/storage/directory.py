@@ -55,9 +55,12 @@ class Directory:
 
     Attributes:
         path: NAME.dump, NAME.json, NAME.verify.json, safety/ and .ops/ lie in it.
+        parent_is_ours: whether its parent is made along with it; else a missing one may be a disk
+            that is not mounted.
     """
 
     path: Path
+    parent_is_ours: bool = False
 
     @property
     def safety(self) -> Path:
@@ -81,7 +84,9 @@ class Directory:
         """
         with explained("look at", self.path.parent):
             there = self.path.parent.is_dir()
-        if not there:
+        if not there and self.parent_is_ours:
+            ensure_folder(self.path.parent)
+        elif not there:
             raise PreconditionError(
                 f"cannot make {self.path} as user {user_name()}: "
                 f"the folder {self.path.parent} does not exist",

@@ -31,7 +31,7 @@ class FolderFacts:
     Attributes:
         path: the directory.
         exists: whether it is there.
-        parent_exists: whether its parent is.
+        parent_exists: whether its parent is, or is made along with it.
         trouble: why nothing can be written in it, or it cannot be looked at; else empty.
         hint: what to do then.
         open_to_others: files and folders of ours that others may read, with their mode.
@@ -58,7 +58,8 @@ def gather(directory: Directory, expected: int | None) -> FolderFacts:
     """
     path = directory.path
     try:
-        exists, parent = path.exists(), path.parent.is_dir()
+        exists = path.exists()
+        parent = directory.parent_is_ours or path.parent.is_dir()
     except OSError as error:
         trouble = f"cannot look at {path}: {error.strerror} (as user {user_name()})"
         return FolderFacts(path, exists=True, parent_exists=True, trouble=trouble)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from archon_ops.actions.doctor import directory
 from archon_ops.errors import OpsError
-from archon_ops.settings import BACKUPS
 from archon_ops.site import Site
 from archon_ops.storage.folders import ensure_folder
 
@@ -28,7 +27,7 @@ def _make_directory(site: Site) -> list[str]:
     path = site.directory.path
     if path.exists():
         return []
-    if path.parent == site.settings.path(BACKUPS):
+    if site.directory.parent_is_ours:
         ensure_folder(path.parent)
     ensure_folder(path)
     return [f"made {path} (0700)"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from archon_ops.errors import PreconditionError
-from archon_ops.settings import BACKUPS, OffsiteSettings
+from archon_ops.settings import OffsiteSettings
 from archon_ops.site import Site
 from archon_ops.storage.cipher import Cipher, Keys, cipher_for
 from archon_ops.storage.folders import ensure_folder
@@ -115,8 +115,6 @@ def prepare(site: Site) -> None:
         below = site.directory.path.relative_to(site.settings.root)
         for parent in reversed(below.parents[:-1]):
             ensure_folder(site.settings.path(parent))
-    elif site.directory.path.parent == site.settings.path(BACKUPS):
-        ensure_folder(site.directory.path.parent)
 
 
 def sweep(site: Site, vault: Vault) -> None:

@@ -75,6 +75,11 @@ def failure(command: str, stanza: str, where: str, text: str, code: int) -> OpsE
             f"{said}: the server is another one than {stanza} was made for, or was upgraded",
             "after an upgrade: inv pitr.setup --upgrade; else give this source another pitr.stanza",
         )
+    if code == _FILE_MISSING and ".conf'" in text:
+        return PreconditionError(
+            f"{said}: point-in-time recovery is not set up there, or the file is gone",
+            "inv pitr.setup",
+        )
     if code == _FILE_MISSING and "info" in text:
         return PreconditionError(
             f"{said}: the repository is gone, or {stanza} was never made in it",

@@ -44,6 +44,16 @@ def test_a_directory_whose_parent_is_missing_blocks_a_backup(tmp_path: Path) -> 
     assert f"mkdir -p {tmp_path / 'disk'}" in finding.mend
 
 
+def test_a_parent_that_a_backup_makes_itself_blocks_none(tmp_path: Path) -> None:
+    ours = Directory(tmp_path / "backups" / "staging", parent_is_ours=True)
+    answers = list(directory.judge(directory.gather(ours, 10), INV))
+    assert [finding.status for finding in answers] == [Status.NOTE]
+    ours.prepare()
+    assert [folder.stat().st_mode & 0o777 for folder in (ours.path.parent, ours.path)] == [
+        0o700
+    ] * 2
+
+
 def test_what_is_no_folder_blocks_a_backup(tmp_path: Path) -> None:
     (tmp_path / "backups").write_text("x")
     assert _answers(tmp_path / "backups")["directory"].blocks_backup

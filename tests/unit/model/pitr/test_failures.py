@@ -12,6 +12,7 @@ from archon_ops.model.pitr.failures import AwayError, failure, reason
         ("ERROR: [050]: unable to acquire lock on file '/tmp/x.lock'", 50, 11, "wait"),
         ("ERROR: [051]: PostgreSQL version 17, system-id 1 do not match", 51, 3, "--upgrade"),
         ("ERROR: [055]: unable to load info file '/r/backup.info'", 55, 3, "pitr.setup"),
+        ("ERROR: [055]: unable to open missing file '/p.conf' for read", 55, 3, "not set up"),
         ("ERROR: [095]: unable to flush", 95, 3, "cipher_pass"),
         ("ERROR: [095]: raised from local-2 protocol: unable to flush", 95, 4, "pitr.verify"),
         ("ERROR: [062]: stop file exists for stanza archon", 62, 3, "start"),
