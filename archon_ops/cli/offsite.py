@@ -69,15 +69,18 @@ def push(
 
 
 @command(name="list", help={"from_": _FROM})
-def list_(run: Run, from_: tuple[str, ...] = ()) -> ExitCode:
+def list_(run: Run, from_: tuple[str, ...] = ()) -> None:
     """List the copies at places offsite; nothing is needed here but the URL."""
-    from archon_ops.actions.offsite.look import listed
+    from archon_ops.actions.offsite.look import listed, trouble
     from archon_ops.actions.offsite.places import destinations
     from archon_ops.cli.shared import site_of
     from archon_ops.model.units import human_size, zulu
 
     site = site_of(run)
     shelves = listed(site, destinations(site, from_))
+    away = trouble(shelves)
+    if away and (run.options.json or not any(shelf.held for shelf in shelves)):
+        raise away
     held = [(shelf, copy) for shelf in shelves for copy in shelf.held]
     if run.options.json:
         run.console.json(
@@ -90,8 +93,11 @@ def list_(run: Run, from_: tuple[str, ...] = ()) -> ExitCode:
                 ],
             }
         )
-        return ExitCode.DONE
+        return
     for shelf in shelves:
+        if shelf.trouble:
+            run.console.warn(f"{shelf.destination.shown}: {shelf.trouble.message}")
+            continue
         rows = [
             (
                 h.name,
@@ -108,7 +114,8 @@ def list_(run: Run, from_: tuple[str, ...] = ()) -> ExitCode:
         if not rows:
             name = shelf.destination.name or shelf.destination.shown
             run.console.info(f"no copies: inv offsite.push --to {shlex.quote(name)}")
-    return ExitCode.DONE
+    if away:
+        raise away  # what is there was shown, and not all of it is known
 
 
 @command(

@@ -280,6 +280,20 @@ def test_where_no_place_is_known_it_says_how_to_name_one(
 
 
 @pytest.mark.slow
+def test_a_place_that_is_away_hides_no_copy_at_another(
+    module_installation: Installation, nas: Path
+) -> None:
+    module_installation.run("offsite.push", "--to", str(nas)).ok()
+    places = ("--from", str(nas / "unplugged"), "--from", str(nas))
+    done = module_installation.run("offsite.list", *places)
+    assert "is its disk mounted?" in error_of(done, 3)
+    assert f"Copies of demo in {nas}" in done.stdout
+    assert "full length, signed" in done.stdout
+    document = module_installation.run("offsite.list", "--json", *places).ended(3).json
+    assert document["error"]["code"] == 3
+
+
+@pytest.mark.slow
 def test_another_sources_copies_are_named(module_installation: Installation, nas: Path) -> None:
     module_installation.run("offsite.push", "--to", str(nas)).ok()
     done = module_installation.run("offsite.list", "--source", "archon", "--from", str(nas))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archon_ops.actions.offsite.opening import opened_copy
 from archon_ops.actions.offsite.places import LOCK, Destination, outbox, prepare
 from archon_ops.actions.recording import recorded
-from archon_ops.errors import ExitCode, PreconditionError, UntrustworthyError
+from archon_ops.errors import ExitCode, OpsError, PreconditionError, UntrustworthyError
 from archon_ops.model.copies import NOT_SIGNED, Held, find, newest_first
 from archon_ops.model.units import human_size
 from archon_ops.site import Site
@@ -21,10 +21,17 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Shelf:
-    """The copies at one place, newest first."""
+    """The copies at one place, newest first.
+
+    Attributes:
+        destination: the place.
+        held: what lies there.
+        trouble: why it could not be looked at; None where it was.
+    """
 
     destination: Destination
     held: tuple[Held, ...]
+    trouble: OpsError | None = None
 
 
 @dataclass(frozen=True)
@@ -52,17 +59,28 @@ class Seen:
 def listed(site: Site, destinations: Sequence[Destination]) -> tuple[Shelf, ...]:
     """The copies at every place; no backup directory is needed.
 
+    A place that cannot be looked at hides no other: its shelf says why, and is empty.
+
     Raises:
-        PreconditionError: there are none of this source anywhere.
+        PreconditionError: there is only one place, and it has none of this source.
     """
     shelves = []
     for destination in destinations:
-        vault = destination.vault(site)
-        held = newest_first(vault.held())
+        try:
+            vault = destination.vault(site)
+            held = newest_first(vault.held())
+        except OpsError as error:
+            shelves.append(Shelf(destination, (), error))
+            continue
         if not held and len(destinations) == 1:
             raise refuse_other_sources(vault)
         shelves.append(Shelf(destination, held))
     return tuple(shelves)
+
+
+def trouble(shelves: Sequence[Shelf]) -> OpsError | None:
+    """What kept us from the first place that could not be looked at; None: all could."""
+    return next((shelf.trouble for shelf in shelves if shelf.trouble), None)
 
 
 def verify(
@@ -78,6 +96,8 @@ def verify(
     """
     prepare(site)
     shelves = listed(site, destinations)
+    if away := trouble(shelves):
+        raise away
     seen: list[Seen] = []
     runs = (site if number == 0 else site.for_next_run() for number in range(len(shelves)))
     for own, shelf in zip(runs, shelves, strict=True):
