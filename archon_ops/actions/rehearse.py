@@ -93,7 +93,9 @@ def _read(file: Path) -> tuple[Statement, ...]:
     try:
         text = read_limited(file, _LIMIT).decode("utf-8-sig")
     except OSError as error:
-        raise PreconditionError(f"cannot read {file}: {error.strerror}") from error
+        raise PreconditionError(
+            f"cannot read {file}: {error.strerror}", "inv rehearse MIGRATION.sql"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not a text in UTF-8") from error
     if not (found := statements(file.name, text)):
@@ -159,7 +161,7 @@ def _perform(
     passed_over: tuple[str, ...],
 ) -> Rehearsal:
     before = _look(site, admin, actor, role)
-    site.report.phase("rehearse.run", f"Running {len(script)} statements")
+    site.report.phase("rehearse.run", f"Running {len(script)} statement(s)")
     began = time.monotonic()
     with _session(actor, role) as connection, admin.connect(PROVING_DATABASE) as watcher:
         stage = Stage(connection, watcher, site.settings.deadlines.restore)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from archon_ops.cli.progress import Progress
 from archon_ops.cli.stream import colourful, movable, put, terminal
 from archon_ops.cli.table import drawn_table, plain_table
-from archon_ops.cli.text import clean, document
+from archon_ops.cli.text import as_called, clean, document
 from archon_ops.errors import OpsError, PreconditionError
 
 _WIDTH = 60
@@ -113,7 +113,8 @@ class Console:
         """Say why a command failed, in at most three lines or as the one JSON document."""
         hint = self._of_source(hint)
         if self.wants_json and not self._document_written:
-            self.json({"error": {"code": int(code), "message": message, "hint": hint}})
+            told = {"message": as_called(message), "hint": as_called(hint)}
+            self.json({"error": {"code": int(code), **told}})
             return
         what, *why = [clean(line.strip()) for line in message.splitlines() if line.strip()] or ["?"]
         lines = [f"{_coloured('error')}: {what}", *([f"       {' '.join(why)}"] if why else [])]
@@ -219,7 +220,7 @@ class Console:
 
     def _aside(self, text: str) -> None:
         self._wipe()
-        put(sys.stderr, text)  # where it is full or gone, no place is left to say so
+        put(sys.stderr, as_called(text))  # where it is full or gone, no place is left to say so
 
     def _out(self, text: str) -> None:
         self._wipe()

@@ -200,13 +200,14 @@ def verify(
 
     site = site_of(run)
     given = keys.keys_of(identity, passphrase_fd)
-    seen = look.verify(site, backup_file, destinations(site, from_), given)
+    seen, away = look.verify(site, backup_file, destinations(site, from_), given)
     refused = look.refusal(seen)
     if run.options.json:
         run.console.json(
             {
                 "source": site.name,
-                "passed": refused is None,
+                "passed": refused is None and away is None,
+                "not_read": away.message if away else None,
                 "copies": [
                     {"filename": s.name, "from": s.destination.shown, "passed": not s.problems}
                     | {"problems": s.problems, "not_proven": s.not_proven}
@@ -214,7 +215,8 @@ def verify(
                 ],
             }
         )
-        return refused.exit_code if refused else ExitCode.DONE
+        worst = refused or away
+        return worst.exit_code if worst else ExitCode.DONE
     rows = [
         (
             s.name,
@@ -227,8 +229,8 @@ def verify(
     run.console.table(
         f"Verification of copies of {site.name}", ("name", "place", "result", "findings"), rows
     )
-    if refused:
-        raise refused
+    if worst := refused or away:
+        raise worst
     return ExitCode.DONE
 
 

@@ -17,9 +17,8 @@ from archon_ops import __version__
 from archon_ops.cli import namespace
 from archon_ops.cli.console import Console
 from archon_ops.cli.stream import discard_from_now_on
+from archon_ops.cli.text import PROGRAM
 from archon_ops.errors import ExitCode
-
-NAME = "archon-ops"
 
 
 class OpsProgram(Program):
@@ -57,7 +56,7 @@ def _rejections() -> Iterator[None]:
         yield
     except (ParseError, ValueError) as error:  # ValueError: invoke's own numbers
         console = Console(wants_json="--json" in sys.argv)
-        console.failure(str(error), f"see: {NAME} --help", ExitCode.USAGE)
+        console.failure(str(error), f"see: {PROGRAM} --help", ExitCode.USAGE)
         raise Exit(code=ExitCode.USAGE) from error
 
 
@@ -78,7 +77,11 @@ def _read_no_further() -> Iterator[None]:
 def main() -> None:
     """Run the command line; never returns."""
     program = OpsProgram(
-        version=__version__, namespace=namespace, name=NAME, binary=NAME, binary_names=[NAME]
+        version=__version__,
+        namespace=namespace,
+        name=PROGRAM,
+        binary=PROGRAM,
+        binary_names=[PROGRAM],
     )
     with _read_no_further():
         program.run()

@@ -94,7 +94,10 @@ def _refuse_contradictions(
     if diff and (table or choosing or plan or dry_run):
         raise UsageError("--diff compares all of Archon, and takes none of the other flags")
     if plan is not None and (table or choosing or dry_run):
-        raise UsageError("--plan says itself what is done: it takes no --table, --where, --dry-run")
+        raise UsageError(
+            "--plan says itself what is done: it takes no --table, --where, --dry-run",
+            "without --yes it shows what it would do, and asks",
+        )
     if not (diff or plan or table):
         raise UsageError(
             "rescue needs --table, --plan or --diff",

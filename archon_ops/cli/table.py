@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from archon_ops.cli.text import clean
+from archon_ops.cli.text import as_called, clean
 
 _NUMBER = re.compile(r"[-+~]?[\d.,]+( ?([KMGT]?B|%|s|h|d))?")
 
 
 def cells_of(rows: Sequence[Sequence[object]]) -> list[list[str]]:
     """Every cell as one visible line; "-" where there is nothing to say."""
-    return [["-" if cell is None else clean(str(cell)) for cell in row] for row in rows]
+    return [["-" if cell is None else clean(as_called(str(cell))) for cell in row] for row in rows]
 
 
 def numeric(cells: Sequence[Sequence[str]], column: int) -> bool:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from archon_ops.model.text import clean
 
-__all__ = ["clean", "document", "plain", "plain_key"]
+__all__ = ["PROGRAM", "as_called", "clean", "document", "plain", "plain_key"]
+
+
+PROGRAM = "archon-ops"
+_COMMAND = re.compile(r"(?<![\w./-])inv (?=[a-z…-])")
+
+
+def as_called(text: str) -> str:
+    """The same, its commands written for the program that runs: inv needs a folder with tasks."""
+    return _COMMAND.sub(f"{PROGRAM} ", text) if Path(sys.argv[0]).name == PROGRAM else text
 
 
 def document(value: object) -> str:

@@ -294,6 +294,31 @@ def test_a_place_that_is_away_hides_no_copy_at_another(
 
 
 @pytest.mark.slow
+def test_a_place_that_is_away_keeps_no_other_from_being_read(
+    module_installation: Installation, nas: Path
+) -> None:
+    places = ("--from", str(nas), "--from", str(nas.with_name("not-mounted")))
+    module_installation.run("backup").ok()
+    module_installation.run("offsite.push", "--to", str(nas)).ok()
+    done = module_installation.run("offsite.verify", "all", *places).ended(3)
+    assert "passed" in done.stdout
+    assert "[WARN]" in done.stderr
+    assert "not-mounted does not exist" in done.stderr.splitlines()[-2]
+    told = module_installation.run("offsite.verify", "all", *places, "--json").ended(3).json
+    assert (told["passed"], [copy["passed"] for copy in told["copies"]]) == (
+        False,
+        [True] * len(told["copies"]),
+    )
+    assert "not-mounted does not exist" in told["not_read"]
+
+
+@pytest.mark.slow
+def test_a_mistyped_name_of_a_place_is_told(module_installation: Installation) -> None:
+    refused = module_installation.run("offsite.push", "--to", "nsa").ended(2)
+    assert "no place offsite is called 'nsa'" in refused.stderr
+
+
+@pytest.mark.slow
 def test_another_sources_copies_are_named(module_installation: Installation, nas: Path) -> None:
     module_installation.run("offsite.push", "--to", str(nas)).ok()
     done = module_installation.run("offsite.list", "--source", "archon", "--from", str(nas))

@@ -129,7 +129,9 @@ def last_run(records: tuple[RunRecord, ...], inv: str) -> Finding:
         return check.ok(f"backup {last.id} is done")
     return check.problem(
         f"backup {last.id} {last.result.value}: {last.reason}",
-        last.hint or "its phases: " + ", ".join(phase.name for phase in last.phases),
+        f"it hinted at: {last.hint}"
+        if last.hint
+        else "its phases: " + ", ".join(phase.name for phase in last.phases),
         f"inv backup{inv}",
     )
 

@@ -85,18 +85,31 @@ def trouble(shelves: Sequence[Shelf]) -> OpsError | None:
 
 def verify(
     site: Site, reference: str, destinations: Sequence[Destination], keys: Keys
-) -> tuple[Seen, ...]:
+) -> tuple[tuple[Seen, ...], OpsError | None]:
     """Read copies in full and hold them against what is written down of them.
+
+    A place that cannot be looked at keeps no other from being read.
 
     Args:
         site: whose copies.
         reference: latest, a name, or all.
         destinations: where they lie.
         keys: with a key the plaintext is held against the backup's own manifest too.
+
+    Returns:
+        What came of each copy, and what kept us from the first place that was not read.
+
+    Raises:
+        OpsError: no place could be looked at, or one does not have that copy.
     """
     prepare(site)
     shelves = listed(site, destinations)
-    if away := trouble(shelves):
+    away = trouble(shelves)
+    for shelf in shelves:
+        if shelf.trouble and len(shelves) > 1:
+            site.report.warn(f"{shelf.destination.shown}: {shelf.trouble.message}")
+    shelves = tuple(shelf for shelf in shelves if not shelf.trouble)
+    if away and not shelves:
         raise away
     seen: list[Seen] = []
     runs = (site if number == 0 else site.for_next_run() for number in range(len(shelves)))
@@ -115,7 +128,7 @@ def verify(
             run.exit_code = ExitCode.UNTRUSTWORTHY if bad else ExitCode.DONE
             run.details["failed"] = bad
         seen.extend(looked)
-    return tuple(seen)
+    return tuple(seen), away
 
 
 def refusal(seen: Sequence[Seen]) -> UntrustworthyError | None:

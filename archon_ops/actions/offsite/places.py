@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from archon_ops.errors import PreconditionError
+from archon_ops.errors import PreconditionError, UsageError
 from archon_ops.settings import OffsiteSettings
 from archon_ops.site import Site
 from archon_ops.storage.cipher import Cipher, Keys, cipher_for
@@ -141,6 +141,12 @@ def _destination(site: Site, url: str) -> Destination:
         given = configured[url]
         return Destination(url, given, parse_place(given.url, site.settings.root))
     place = parse_place(url, Path.cwd())
+    if place.kind == "folder" and "/" not in url and not Path(place.path).exists():
+        others = f"known: {', '.join(sorted(configured))}; " if configured else ""
+        raise UsageError(
+            f"no place offsite is called {url!r}, and no folder either",
+            f"{others}a new place has to be made by you: mkdir",
+        )
     for name, given in configured.items():
         known = parse_place(given.url, site.settings.root)
         if known.shown == place.shown:

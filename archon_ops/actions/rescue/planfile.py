@@ -82,7 +82,7 @@ def read_plan(site: Site, path: Path) -> RescuePlan:
 def _reason(error: ValueError) -> str:
     """The first thing that is wrong, without what the file holds: it may be any file."""
     lines = str(error).splitlines()
-    return " ".join(_VALUE.sub("", " ".join(lines[1:3] or lines)).split())
+    return " ".join(_VALUE.sub("", ": ".join(map(str.strip, lines[1:3] or lines))).split())
 
 
 @functools.cache

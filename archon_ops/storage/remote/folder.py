@@ -118,6 +118,8 @@ class Folder:
     def _require(self) -> None:
         with explained("look at", self.path):
             there = self.path.is_dir()
+        if not there and self.path.exists():
+            raise PreconditionError(f"{self.path} is no folder", "name the folder of the copies")
         if not there:
             raise PreconditionError(
                 f"the folder {self.path} does not exist: is its disk mounted?",

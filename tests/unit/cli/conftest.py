@@ -157,9 +157,10 @@ namespace = Collection(
 
 OWN_PROGRAM = """
 import tasks
-from archon_ops.cli.program import NAME, OpsProgram
+from archon_ops.cli.program import OpsProgram
+from archon_ops.cli.text import PROGRAM
 
-OpsProgram("1.2.3", tasks.namespace, name=NAME, binary=NAME).run()
+OpsProgram("1.2.3", tasks.namespace, name=PROGRAM, binary=PROGRAM).run()
 """
 
 Invoke = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -36,6 +36,19 @@ def test_version_and_list(tmp_path: Path) -> None:
     assert "lint" in run("-c", MAIN, "--list", cwd=tmp_path).stdout
 
 
+def test_commands_are_said_as_they_are_called(tmp_path: Path) -> None:
+    """In a folder without tasks there is no inv to type."""
+    program = str(Path(sys.executable).with_name("archon-ops"))
+    asked = ("restore", "nosuch.dump", "--json")
+    for argv, called in (([program], "archon-ops"), (["-c", MAIN], "inv")):
+        for extra in ((), ("--json",)):
+            said = run(*argv, *asked[:2], *extra, cwd=tmp_path)
+            assert said.returncode == 3
+            text = said.stdout + said.stderr
+            assert f"{called} backups" in text
+            assert ("inv " in text) == (called == "inv")
+
+
 def test_whoever_reads_the_help_may_stop_early() -> None:
     ours = ["-c", MAIN]
     for argv, code in (
