@@ -16,6 +16,7 @@ import pytest
 from archon_ops.errors import PreconditionError
 from archon_ops.postgres.tools import SERVER_PROGRAMS, local_tools
 from tests.direct import DATABASE, SOURCE, Direct, Host, hosting
+from tests.faults.test_backup_interrupted import PG_DUMP_WAITS
 from tests.support import Completed, Installation, require, wait_until
 
 pytestmark = pytest.mark.slow
@@ -178,8 +179,12 @@ def test_no_secret_of_the_environment_reaches_a_tool(host: Host, direct: Direct)
         "SUPABASE_SERVICE_KEY": SERVICE_WORD,
     }
     with Watch(direct.installation.root) as watch:
+        patient = {**env, "ARCHON_DEADLINES__LOCK": "300"}
+        run = direct.spawn("backup", "--verbose", pause_at="backup.dump", env=patient)
+        run.wait_paused("backup.dump")
         with host.locking("n8n.workflow"):  # while pg_dump waits there is time to look at it
-            run = direct.spawn("backup", "--verbose", env={**env, "ARCHON_DEADLINES__LOCK": "60"})
+            run.go_on()
+            wait_until(lambda: host.execute(PG_DUMP_WAITS), 60, "pg_dump waits")
             wait_until(lambda: "pg_dump" in watch.programs, 60, "pg_dump was seen")
             watch.look()
         done = [run.finish().ok()]
