@@ -6,11 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    Field,
-    SecretStr,
-)
+from pydantic import BaseModel, Field, SecretStr
 
 from archon_ops.settings.pitr import PitrSettings
 from archon_ops.settings.types import FROZEN, Age, Entry

@@ -5,12 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from archon_ops.settings.types import FROZEN
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-)
+from pydantic import BeforeValidator, ConfigDict
 
 from archon_ops.errors import UsageError
 from archon_ops.model import schedule

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from archon_ops.actions.pitr.aim import (
-    OutsideError,
-    course,
-    moment_of,
-    newest,
-    restored_window,
-)
+from archon_ops.actions.pitr.aim import OutsideError, course, moment_of, newest, restored_window
 from archon_ops.actions.pitr.branch import along
 from archon_ops.actions.pitr.rooms import require_usable, sandbox
 from archon_ops.actions.recording import Recording, recorded

@@ -67,17 +67,13 @@ def prove(
 
 
 def _differ(
-    name: Name,
-    counted: dict[Name, tuple[int, int, int]],
-    wanted: dict[Name, tuple[int, int, int]],
+    name: Name, counted: dict[Name, tuple[int, int, int]], wanted: dict[Name, tuple[int, int, int]]
 ) -> bool:
     return counted.get(name, (0, 0, 0)) != wanted.get(name, (0, 0, 0))
 
 
 def _counted_line(
-    name: Name,
-    counted: dict[Name, tuple[int, int, int]],
-    wanted: dict[Name, tuple[int, int, int]],
+    name: Name, counted: dict[Name, tuple[int, int, int]], wanted: dict[Name, tuple[int, int, int]]
 ) -> str:
     found, meant = counted.get(name, (0, 0, 0)), wanted.get(name, (0, 0, 0))
     words = ("inserted", "updated", "deleted")
@@ -126,8 +122,7 @@ def pair(
         if all((r.key, r.column_names) == (table.key, table.columns) for r in pair):
             return pair
     raise PreconditionError(
-        f"{table.name} has not the key and columns of the plan any more; nothing was changed",
-        STALE,
+        f"{table.name} has not the key and columns of the plan any more; nothing was changed", STALE
     )
 
 

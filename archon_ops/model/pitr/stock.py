@@ -83,9 +83,7 @@ class Stock:
         return min((label.usable_from for label in self.labels if label.usable), default=None)
 
     def window(
-        self,
-        last_commit: datetime | None,
-        lost: Mapping[Gap, datetime | None] | None = None,
+        self, last_commit: datetime | None, lost: Mapping[Gap, datetime | None] | None = None
     ) -> Window:
         """The window. Without a commit since, what the newest backup holds is the latest there is.
 

@@ -144,10 +144,7 @@ def _execute(connection: Connection, entry: Entry, names: frozenset[str], schema
 
 
 def _build_indexes(
-    place: Place,
-    entries: list[Entry],
-    names: frozenset[str],
-    progress: Callable[[str, int], None],
+    place: Place, entries: list[Entry], names: frozenset[str], progress: Callable[[str, int], None]
 ) -> None:
     """Two at a time; the first that fails ends the rest."""
     left = iter(entries)

@@ -56,8 +56,7 @@ def lock_all(connection: Connection, leaving: Things, first: tuple[str, ...]) ->
     # NAME is as the server prints it, with quotes where it takes them.
     tables = {f"{schema}.{name}": name for name in order}
     locks = sql.SQL(_LOCK).format(
-        tables=sql.Literal(list(tables)),
-        milliseconds=sql.Literal(round(1000 * ALL_LOCKS_SECONDS)),
+        tables=sql.Literal(list(tables)), milliseconds=sql.Literal(round(1000 * ALL_LOCKS_SECONDS))
     )
     # A literal as well: no name of a table can end it.
     lock = sql.SQL("DO {}").format(sql.Literal(locks.as_string(connection)))
